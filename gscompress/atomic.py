@@ -1,0 +1,39 @@
+"""Outputs appear whole or not at all: write to a hidden folder beside the target, then rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gscompress.errors import OutputExistsError, UsageError
+
+
+@contextmanager
+def staged(target: str | os.PathLike[str], *, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary path with the target's name; it replaces the target when the block ends well.
+
+    Works for a file and for a folder. Raises OutputExistsError when the target exists and ``force`` is
+    off, UsageError when the parent folder is missing or not writable.
+    """
+    path = Path(target)
+    if path.exists() and not force:
+        raise OutputExistsError(f"{path} exists: add --force to replace it")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is not a folder: create it first")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".gscompress-", dir=path.parent))
+    except OSError as error:
+        raise UsageError(f"cannot write to {path.parent}: {error.strerror}") from None
+    try:
+        yield folder / path.name
+        if path.is_dir() and not path.is_symlink():
+            if not (folder / path.name).is_dir():
+                raise UsageError(f"{path} is a folder, the output is a file: choose another name")
+            shutil.rmtree(path)
+        os.replace(folder / path.name, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,32 @@
+"""The contract of a codec: a frozen dataclass whose fields are the stored config, the CLI flags and the repr."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from gscompress.container.chunk import Chunk
+from gscompress.context import Context
+from gscompress.scene import Scene
+
+
+class Codec(ABC):
+    """Scene → chunks → scene. Two codecs may share a ``name`` only if each decodes the other's chunks.
+
+    version: raised whenever the bytes change; decoders keep every version they ever had.
+    cites: the source of the method. needs: what must be in the Context besides the scene ("renderer", "photos").
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    cites: ClassVar[str] = ""
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
+        """Yield chunks, coarse first. Same scene, config and seed: same bytes."""
+
+    @abstractmethod
+    def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
+        """Yield the best scene known after every level. No float decides a symbol. Raises UnreadableError."""

@@ -1,0 +1,34 @@
+"""What a transform or a codec may know besides the scene: seed, event log, cameras and a renderer.
+
+This is the only way in which pictures reach the core: it never imports renderers or datasets itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gscompress.camera import Camera
+from gscompress.errors import UsageError
+from gscompress.events import EventLog
+
+if TYPE_CHECKING:
+    from gscompress.renderers.base import Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """seed: of every random draw. cameras: the views to judge by; photos: one (H, W, 3) uint8 per camera or none."""
+
+    seed: int = 0
+    log: EventLog = field(default_factory=EventLog)
+    renderer: Renderer | None = None
+    cameras: Sequence[Camera] = ()
+    photos: Sequence[Any] = ()
+
+    def need_renderer(self, who: str) -> Renderer:
+        """The renderer, or a UsageError that names the one who needs it."""
+        if self.renderer is None:
+            raise UsageError(f"{who} judges by renders: pass a Context with a renderer")
+        return self.renderer

@@ -1,0 +1,1 @@
+"""The scene that ships with the package, for `gscompress demo` and the tests."""

@@ -1,0 +1,1 @@
+"""Integers to bytes and back, lossless and bit-exact on every machine."""

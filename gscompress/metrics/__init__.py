@@ -1,0 +1,1 @@
+"""Picture quality: PSNR, SSIM, LPIPS."""

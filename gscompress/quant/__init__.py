@@ -1,0 +1,1 @@
+"""Floats to integers and back: domains, quantizers, sensitivity and allocation."""

@@ -1,0 +1,1 @@
+"""Short optimisation of decoded values against renders or photos."""

@@ -1,0 +1,1 @@
+"""See and compare scenes in a browser."""

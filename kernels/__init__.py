@@ -1,0 +1,1 @@
+"""One op per file: the fast version beside its slow twin."""
