@@ -31,8 +31,8 @@ def pack_streams(streams: Mapping[str, bytes]) -> bytes:
     return bytes(head + body)
 
 
-def unpack_streams(payload: bytes | memoryview) -> dict[str, bytes]:
-    """The reverse of ``pack_streams``. Raises UnreadableError when sizes do not fit the payload."""
+def stream_sizes(payload: bytes | memoryview) -> tuple[dict[str, int], int]:
+    """Name → size of every stream, and where the first one starts. Raises UnreadableError when they do not fit."""
     view = memoryview(payload)
     try:
         count, position, sizes = view[0], 1, {}
@@ -45,6 +45,13 @@ def unpack_streams(payload: bytes | memoryview) -> dict[str, bytes]:
         raise UnreadableError("a chunk's stream table is cut short or not ASCII: the file is corrupt") from None
     if len(sizes) != count or position + sum(sizes.values()) != len(view):
         raise UnreadableError("a chunk's stream sizes do not add up to its length: the file is corrupt")
+    return sizes, position
+
+
+def unpack_streams(payload: bytes | memoryview) -> dict[str, bytes]:
+    """The reverse of ``pack_streams``. Raises UnreadableError when sizes do not fit the payload."""
+    view = memoryview(payload)
+    sizes, position = stream_sizes(view)
     out = {}
     for name, size in sizes.items():
         out[name] = bytes(view[position : position + size])
