@@ -4,12 +4,12 @@ A plane is (N, C) integers: N rows (Gaussians, tree nodes) in a fixed order, C c
 zero flag, sign, Elias-gamma exponent in unary, two modelled mantissa bits, raw rest. Every modelled bit is predicted
 from three contexts and mixed (see binary.py):
 
-    a   the row's first class and the column       (what the decoder knows about the row)
-    b   magnitudes of the column at two earlier rows (near in space), and of the columns just coded in this row
-    c   the row's second class and the column
+    a   the row's first class and the column (what the decoder knows about the row)
+    b   the column's mean and spread at two earlier rows that lie near in space, on this row's step grid
+    c   the row's second class, and the magnitude of the columns just coded in this row
 
-Optionally a symbol is coded as the difference from a prediction: the mean of the two earlier rows' values, shrunk
-towards zero, on the row's own step grid. All arithmetic is integer.
+Coding a symbol outright under a context that holds its neighbours' mean beats coding its difference from that mean
+by 3 to 8 % on trained scenes: the values are multi-modal. All arithmetic is integer.
 """
 
 from __future__ import annotations
@@ -45,75 +45,114 @@ from gscompress.errors import UnreadableError
 
 I32 = npt.NDArray[np.int32]
 MAX_EXPONENT = 24
-_BUCKETS = 6  # magnitude buckets of neighbours and of earlier columns
+_BUCKETS = 8  # magnitude buckets of neighbours and of earlier columns
 _LOWER = np.uint64(1 << 31)
+_CEILING = np.int64(1 << 26)  # no valid symbol is larger; corrupt ones are clipped here
 _WORST = 48  # log entries that one symbol can take
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """What both sides know before a plane is coded.
+class Shape:
+    """What a stream of planes has in common: columns, row classes of both kinds, whether symbols have signs."""
 
-    first, second: (N,) uint16 row classes below ``first_classes`` / ``second_classes``.
-    near: (N, 2) int32 indices of earlier rows, -1 for none.
-    steps: (N,) int32 step of each row in units of the finest grid; shrink: (C,) int32 in 1/64, 0 turns prediction off.
+    columns: int
+    first_classes: int
+    second_classes: int
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What both sides know of N rows before their symbols are coded; None stands for "nothing known".
+
+    first, second: (N,) uint16 row classes below the shape's numbers.
+    near: (N, 2) int32 indices of earlier rows of the same plane, -1 for none.
+    steps: (N,) int32 step of each row in units of the finest grid.
     lengths: (N,) int32 columns that are present in a row (the others are zero).
     """
 
-    first: npt.NDArray[np.uint16]
-    second: npt.NDArray[np.uint16]
-    first_classes: int
-    second_classes: int
-    near: I32
-    steps: I32
-    shrink: I32
-    lengths: I32
+    first: npt.NDArray[np.uint16] | None = None
+    second: npt.NDArray[np.uint16] | None = None
+    near: I32 | None = None
+    steps: I32 | None = None
+    lengths: I32 | None = None
+
+    def arguments(self, rows: int, shape: Shape) -> tuple[Any, ...]:
+        zero = np.zeros(rows, np.uint16)
+        row = np.arange(rows, dtype=np.int32)
+        return (
+            zero if self.first is None else self.first,
+            zero if self.second is None else self.second,
+            shape.first_classes,
+            np.stack([row - 1, row - 2], 1).clip(-1) if self.near is None else self.near,
+            np.ones(rows, np.int32) if self.steps is None else self.steps,
+            np.full(rows, shape.columns, np.int32) if self.lengths is None else self.lengths,
+        )
 
 
-def encode_plane(symbols: I32, side: Side, signed: bool) -> bytes:
-    """Code (N, C) integers below 2^24 in magnitude."""
-    rows, columns = symbols.shape
-    coder, log = begin_encoding(max(4096, symbols.size * 6) + _WORST * columns)
-    state = _model(columns, side)
-    done = 0
-    values = np.zeros_like(symbols)
-    while True:
-        done = _code(coder, log, symbols, values, done, signed, *_arguments(side), *state)
-        if done == rows:
-            return finish_encoding(coder, log)
-        log = np.concatenate([log, np.empty_like(log)])
-        coder[LIMIT] = len(log)
+class PlaneEncoder:
+    """Codes one plane after another into one stream with one adapting model."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._coder, self._log = begin_encoding(4096)
+        self._model = _model(shape)
+
+    def add(self, symbols: I32, side: Side) -> None:
+        """Code (N, C) integers below 2^24 in magnitude."""
+        done, values = 0, np.zeros_like(symbols)
+        arguments = side.arguments(len(symbols), self._shape)
+        while True:
+            used, width = int(self._coder[POSITION]), self._shape.columns
+            room = used + _WORST * width + 4 * (len(symbols) - done) * width
+            if room > len(self._log):
+                self._log = np.concatenate([self._log[:used], np.empty(room - used + room // 4, np.uint32)])
+                self._coder[LIMIT] = len(self._log)
+            done = _code(self._coder, self._log, symbols, values, done, self._shape.signed, *arguments, *self._model)
+            if done == len(symbols):
+                return
+
+    def finish(self) -> bytes:
+        return finish_encoding(self._coder, self._log)
 
 
-def decode_plane(data: bytes, rows: int, columns: int, side: Side, signed: bool) -> I32:
-    """The reverse of ``encode_plane`` given the same side information. Raises UnreadableError."""
-    coder, words = begin_decoding(data)
-    symbols = np.zeros((rows, columns), np.int32)
-    values = np.zeros_like(symbols)
-    _code(coder, words, symbols, values, 0, signed, *_arguments(side), *_model(columns, side))
-    finish_decoding(coder)
-    if len(symbols) and max(int(symbols.max()), -int(symbols.min())) >= 1 << MAX_EXPONENT:
-        raise UnreadableError("an entropy-coded stream holds a value out of range: the file is corrupt")
-    return symbols
+class PlaneDecoder:
+    """The reverse of PlaneEncoder, given the same shape and side information."""
+
+    def __init__(self, data: bytes, shape: Shape) -> None:
+        self._shape = shape
+        self._coder, self._words = begin_decoding(data)
+        self._model = _model(shape)
+
+    def take(self, rows: int, side: Side) -> I32:
+        """The next (rows, C) symbols. Raises UnreadableError when the stream is exhausted."""
+        symbols = np.zeros((rows, self._shape.columns), np.int32)
+        values = np.zeros_like(symbols)
+        arguments = side.arguments(rows, self._shape)
+        _code(self._coder, self._words, symbols, values, 0, self._shape.signed, *arguments, *self._model)
+        if self._coder[POSITION] > self._coder[LIMIT]:
+            raise UnreadableError("an entropy-coded stream ends before its symbols do: the file is corrupt")
+        return symbols
+
+    def finish(self) -> None:
+        finish_decoding(self._coder)
 
 
-def _model(columns: int, side: Side) -> tuple[Any, Any]:
-    contexts = columns * (side.first_classes + _BUCKETS * _BUCKETS + side.second_classes)
-    return new_counters(contexts), new_weights(columns)
-
-
-def _arguments(side: Side) -> tuple[Any, ...]:
-    return (side.first, side.second, side.first_classes, side.near, side.steps, side.shrink, side.lengths)
+def _model(shape: Shape) -> tuple[Any, Any]:
+    contexts = shape.columns * (shape.first_classes + (2 * _BUCKETS - 1) * _BUCKETS + shape.second_classes * _BUCKETS)
+    return new_counters(contexts), new_weights(shape.columns)
 
 
 @nb.njit(forceinline=True, nogil=True)
 def _bucket(total: int) -> int:
-    """Magnitude to one of _BUCKETS classes: 0, 1, 2, 3-4, 5-9, 10 and more."""
+    """Magnitude to one of _BUCKETS classes: 0, 1, 2, 3-4, 5-7, 8-12, 13-20, 21 and more."""
     if total < 3:
         return total
-    if total < 5:
-        return 3
-    return 4 if total < 10 else 5
+    if total < 8:
+        return 3 if total < 5 else 4
+    if total < 21:
+        return 5 if total < 13 else 6
+    return 7
 
 
 @nb.njit(cache=True, nogil=True)
@@ -129,7 +168,6 @@ def _code(
     first_classes: int,
     near: I32,
     steps: I32,
-    shrink: I32,
     lengths: I32,
     counters: npt.NDArray[np.uint32],
     weights: npt.NDArray[np.int64],
@@ -142,7 +180,7 @@ def _code(
     decoding = coder[MODE] == DECODE
     x, position, limit = np.uint64(coder[STATE]), coder[POSITION], coder[LIMIT]
     base_b = np.int64(columns * first_classes)
-    base_c = base_b + np.int64(columns * _BUCKETS * _BUCKETS)
+    base_c = base_b + np.int64(columns * (2 * _BUCKETS - 1) * _BUCKETS)
     for i in range(start, rows):
         if not decoding and position + _WORST * columns > limit:
             coder[STATE], coder[POSITION] = np.int64(x), position
@@ -150,27 +188,20 @@ def _code(
         n0, n1 = near[i, 0], near[i, 1]
         before = np.int64(0)
         for j in range(min(columns, lengths[i])):
-            predicted = np.int64(0)
-            around = np.int64(0)
-            lean = np.int64(0)
+            spread, lean = np.int64(0), np.int64(0)
             if n0 >= 0:
-                lean = np.int64(symbols[n0, j])
-                around = abs(lean)
-                if n1 >= 0:
-                    around += abs(np.int64(symbols[n1, j]))
-                else:
-                    around *= 2
-            if shrink[j] != 0 and n0 >= 0:
-                total = np.int64(values[n0, j]) + np.int64(values[n1 if n1 >= 0 else n0, j])
-                predicted = total * shrink[j]
-                half = np.int64(steps[i]) * 64
-                predicted = (predicted + half) // (2 * half)
-                around, lean = np.int64(0), np.int64(0)
+                v0 = np.int64(values[n0, j])
+                v1 = np.int64(values[n1, j]) if n1 >= 0 else v0
+                twice = np.int64(steps[i]) * 2
+                lean = (v0 + v1 + steps[i]) // twice
+                spread = 2 * abs(v0 - v1) // steps[i]
             a = (np.int64(first[i]) * columns + j) * NODES
-            b = (base_b + (_bucket(around) * _BUCKETS + _bucket(before)) * columns + j) * NODES
-            c = (base_c + np.int64(second[i]) * columns + j) * NODES
+            towards = _bucket(abs(lean))
+            towards = _BUCKETS - 1 + (towards if lean > 0 else -towards)
+            b = (base_b + (towards * _BUCKETS + _bucket(spread)) * columns + j) * NODES
+            c = (base_c + (np.int64(second[i]) * _BUCKETS + _bucket(before)) * columns + j) * NODES
             w = np.int64(j) * NODES
-            symbol = np.int64(symbols[i, j]) - predicted
+            symbol = np.int64(symbols[i, j])
             magnitude = abs(symbol)
             exponent = np.int64(0)
             while (magnitude >> 1) >> exponent:
@@ -252,7 +283,8 @@ def _code(
                 mantissa = (mantissa << bits) | chunk
             before = min((before + 1) // 2 + mantissa, 1 << 20)
             if decoding:
-                symbols[i, j] = np.int32((-mantissa if negative else mantissa) + predicted)
+                mantissa = min(mantissa, _CEILING)
+                symbols[i, j] = np.int32(-mantissa if negative else mantissa)
             values[i, j] = np.int32(min(max(np.int64(symbols[i, j]) * steps[i], -(1 << 30)), 1 << 30))
         if decoding and position > limit:
             break
