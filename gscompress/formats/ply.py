@@ -1,0 +1,275 @@
+"""``.ply`` in the layout of the INRIA 3DGS reference: one row per Gaussian, float32, little-endian.
+
+x y z · nx ny nz (optional, unused) · f_dc_0..2 · f_rest (channel-major: all red, all green, all blue) ·
+opacity (logit) · scale_0..2 (log) · rot_0..3 (wxyz, any length). A file that declares no axes is COLMAP's right-down-forward.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from gscompress.errors import UnreadableError, UsageError
+from gscompress.events import EventLog
+from gscompress.formats.base import Format
+from gscompress.formats.ply_header import (
+    TYPE_NAMES,
+    Element,
+    Header,
+    blocks,
+    check,
+    header_bytes,
+    is_ply,
+    read_header,
+    row_ranges,
+)
+from gscompress.frame import RDF, Frame
+from gscompress.scene import Model, Scene, Splats
+from gscompress.sh import C0
+
+# The third log scale of a file without scale_2: a disc of one millionth of a unit (SuperSplat's choice as well).
+FLAT = np.float32(math.log(1e-6))
+_FLAT_SLACK = 0.1  # a codec may have moved the filler by as much
+_NORMALS = ("nx", "ny", "nz")
+_MODELS: dict[str, Model] = {"default": "3dgs", "3dgs": "3dgs", "mip": "mip", "2dgs": "2dgs"}
+_MODEL_WORDS = {"3dgs": "default", "mip": "mip", "2dgs": "2dgs"}
+
+
+class PlyFormat(Format):
+    """The interchange format: lossless for float32 files, further columns and comments included."""
+
+    name = "ply"
+    suffixes = (".ply",)
+
+    def sniff(self, path: Path, head: bytes) -> bool:
+        return is_ply(head)
+
+    def read(self, path: Path, log: EventLog) -> Scene:
+        header = read_header(path)
+        vertex = _vertex(header)
+        check(header, vertex)
+        splats, zero_normals = _read_rows(header, vertex, log)
+        frame, model = declared(header.comments)
+        if "scale_2" not in vertex.names:
+            model = "2dgs"
+        _note(header, vertex, log)
+        meta: dict[str, Any] = {}
+        if header.comments:
+            meta["comments"] = list(header.comments)
+        if zero_normals:
+            meta["normals"] = True
+        return Scene(splats, frame or RDF, model or "3dgs", meta)
+
+    def losses(self, scene: Scene) -> list[str]:
+        out = []
+        if scene.frame != RDF:
+            out.append(f"axes turned from {scene.frame.axes} to RDF, which every program expects of a .ply")
+        taken = [name for name in scene.splats.extras if name in _core_names(scene.splats)]
+        if taken:
+            out.append(f"extra columns that have the name of a splat attribute are dropped: {', '.join(taken)}")
+        widened = [n for n, a in scene.splats.extras.items() if _column_type(a.dtype).itemsize != a.dtype.itemsize]
+        if widened:
+            out.append(f"extra columns of a type that PLY lacks are stored as numbers of another: {', '.join(widened)}")
+        return out
+
+    def write(self, scene: Scene, path: Path, log: EventLog) -> None:
+        comments = declaring_comments(scene)
+        scene = scene.in_frame(RDF)
+        columns = _columns(scene)
+        dtype = np.dtype([(name, _column_type(array.dtype)) for name, array in columns.items()])
+        with path.open("wb") as stream:
+            stream.write(header_bytes([("vertex", len(scene), dtype)], comments))
+            for rows in row_ranges(len(scene), dtype.itemsize):
+                block = np.empty(rows.stop - rows.start, dtype)
+                for name, array in columns.items():
+                    block[name] = array[rows]
+                block.tofile(stream)
+
+
+def declared(comments: tuple[str, ...] | list[str]) -> tuple[Frame | None, Model | None]:
+    """What header comments say about axes and model; None where they are silent. The last one counts."""
+    frame, model = None, None
+    for text in comments:
+        words = text.replace(":", " ").lower().split()
+        if words[:2] == ["gscompress", "frame"] and len(words) == 3:
+            try:
+                frame = Frame(words[2])
+            except UsageError:
+                continue
+        elif words[:1] == ["splatrendermode"] and len(words) == 2:
+            model = _MODELS.get(words[1], model)
+        elif words[:1] == ["antialiased"] and len(words) == 2:
+            model = "mip" if words[1] in ("1", "true", "yes") else "3dgs"
+    return frame, model
+
+
+def declaring_comments(scene: Scene) -> list[str]:
+    """The comments of the scene, with those about axes and model made true for a file in RDF axes."""
+    kept = [str(text) for text in scene.meta.get("comments", ())]
+    if declared(kept)[0] not in (None, RDF) or scene.frame != RDF:
+        kept = [text for text in kept if declared([text])[0] is None] + [f"gscompress frame {RDF.axes}"]
+    implied = declared(kept)[1] or ("2dgs" if _drops_scale_2(scene) else "3dgs")
+    if implied != scene.model:
+        kept = [t for t in kept if declared([t])[1] is None] + [f"SplatRenderMode: {_MODEL_WORDS[scene.model]}"]
+    return kept
+
+
+def _vertex(header: Header) -> Element:
+    """The element that holds the splats. Raises UnreadableError when there are none, saying what there is."""
+    vertex = header.element("vertex")
+    if vertex is None:
+        raise UnreadableError(f"{header.path}: the PLY has no vertex element")
+    names = set(vertex.names)
+    if "packed_position" in names:
+        raise UnreadableError(f"{header.path}: this is a compressed.ply without its chunk element")
+    if not {"x", "y", "z"} <= names:
+        raise UnreadableError(f"{header.path}: the PLY has no x, y, z")
+    if "opacity" not in names and not {"scale_0", "rot_0", "f_dc_0"} & names:
+        kind = "mesh" if header.element("face") else "point cloud"
+        raise UnreadableError(
+            f"{header.path}: this PLY is a {kind}, not a splat scene: it has no opacity, scale_0, rot_0, f_dc_0"
+        )
+    for needed in ("opacity", "scale_0", "scale_1"):
+        if needed not in names:
+            raise UnreadableError(f"{header.path}: the PLY has no property {needed}: it is no complete splat scene")
+    if not {"f_dc_0", "f_dc_1", "f_dc_2"} <= names and not {"red", "green", "blue"} <= names:
+        raise UnreadableError(f"{header.path}: the PLY has no colour (f_dc_0, f_dc_1, f_dc_2)")
+    if len(names & {f"rot_{i}" for i in range(4)}) not in (0, 4):
+        raise UnreadableError(f"{header.path}: the PLY has only some of rot_0 to rot_3")
+    return vertex
+
+
+def _rest_per_channel(header: Header, vertex: Element) -> int:
+    """f_rest columns per colour channel: (degree + 1)^2 - 1 for any degree. Raises UnreadableError."""
+    rest = sum(name.startswith("f_rest_") for name in vertex.names)
+    bands = rest // 3 + 1
+    complete = {f"f_rest_{i}" for i in range(rest)} <= set(vertex.names)
+    if rest % 3 or math.isqrt(bands) ** 2 != bands or not complete:
+        raise UnreadableError(f"{header.path}: {rest} f_rest properties fit no SH degree (0, 9, 24 or 45)")
+    return bands - 1
+
+
+def _read_rows(header: Header, vertex: Element, log: EventLog) -> tuple[Splats, bool]:
+    """All rows, and whether the file has normals that are all zero (then they are not kept as columns)."""
+    count, dtype, stored = vertex.count, header.dtype(vertex), _rest_per_channel(header, vertex)
+    kept = min(stored, 15)
+    if stored > kept:
+        log.warn(f"{header.path.name}: SH of degree {math.isqrt(stored)} is cut to degree 3")
+    arrays = _empty(count, kept + 1)
+    columns = _core_columns(arrays, stored)
+    if "scale_2" not in vertex.names:
+        arrays.log_scales[:, 2] = FLAT
+    if "rot_0" not in vertex.names:
+        log.warn(f"{header.path.name}: no rotations: every Gaussian is given the identity")
+        arrays.quats[:] = (1, 0, 0, 0)
+    from_rgb = "f_dc_0" not in vertex.names
+    names = [n for n in vertex.names if n not in columns and not n.startswith("f_rest_")]
+    extras = {name: np.empty(count, dtype[name].newbyteorder("=")) for name in names}
+    with np.errstate(all="ignore"):
+        for rows, block in blocks(header, vertex):
+            for name, target in (*columns.items(), *extras.items()):
+                if name in vertex.names:
+                    target[rows] = block[name]
+        if from_rgb:
+            log.warn(f"{header.path.name}: no f_dc: the colour is taken from red, green, blue")
+            for channel, name in enumerate(("red", "green", "blue")):
+                top = 255 if dtype[name].kind in "iu" else 1
+                arrays.sh[:, 0, channel] = (extras.pop(name) / top - 0.5) / C0
+    zero_normals = all(
+        n in extras and extras[n].dtype == np.float32 and not extras[n].view(np.uint32).any() for n in _NORMALS
+    )
+    if zero_normals:
+        extras = {name: array for name, array in extras.items() if name not in _NORMALS}
+    return Splats(
+        arrays.means, arrays.log_scales, arrays.quats, arrays.logit_opacities, arrays.sh, extras
+    ), zero_normals
+
+
+def _note(header: Header, vertex: Element, log: EventLog) -> None:
+    """Say what of the file is not carried into the scene."""
+    doubles = [p.name for p in vertex.properties if p.code == "f8" and p.name in ("x", "y", "z")]
+    if doubles:
+        log.warn(f"{header.path.name}: double precision positions are rounded to float32")
+    others = [e.name for e in header.elements if e is not vertex]
+    if others:
+        log.warn(f"{header.path.name}: elements that are not splats are left out: {', '.join(others)}")
+    for text in header.comments:
+        if text.lower().startswith("vertical axis"):
+            log.info(
+                f"{header.path.name}: the header says '{text}'; the axes are taken as declared or RDF all the same"
+            )
+
+
+def _empty(count: int, bands: int) -> Splats:
+    f32 = np.float32
+    return Splats(
+        np.empty((count, 3), f32),
+        np.empty((count, 3), f32),
+        np.empty((count, 4), f32),
+        np.empty(count, f32),
+        np.zeros((count, bands, 3), f32),
+    )
+
+
+def _core_columns(splats: Splats, per_channel: int) -> dict[str, npt.NDArray[Any]]:
+    """PLY names to one-dimensional views of the arrays, in the INRIA order.
+
+    ``per_channel`` f_rest columns per colour stand in the file; those beyond the array's bands have no view.
+    """
+    views = {name: splats.means[:, i] for i, name in enumerate("xyz")}
+    views |= {f"f_dc_{c}": splats.sh[:, 0, c] for c in range(3)}
+    for channel in range(3):
+        for band in range(1, splats.sh.shape[1]):
+            views[f"f_rest_{channel * per_channel + band - 1}"] = splats.sh[:, band, channel]
+    views["opacity"] = splats.logit_opacities
+    views |= {f"scale_{i}": splats.log_scales[:, i] for i in range(3)}
+    views |= {f"rot_{i}": splats.quats[:, i] for i in range(4)}
+    return views
+
+
+def _core_names(splats: Splats) -> set[str]:
+    return set(_core_columns(splats, splats.sh.shape[1] - 1))
+
+
+def _drops_scale_2(scene: Scene) -> bool:
+    """A scene of discs whose third scale is only the filler is written as it was read: without scale_2."""
+    return scene.model == "2dgs" and bool((np.abs(scene.splats.log_scales[:, 2] - FLAT) <= _FLAT_SLACK).all())
+
+
+def _columns(scene: Scene) -> dict[str, npt.NDArray[Any]]:
+    """Every column of the file by name, in order: position, normals, colour, opacity, scales, rotation, extras."""
+    splats = scene.splats
+    core = _core_columns(splats, splats.sh.shape[1] - 1)
+    if _drops_scale_2(scene):
+        del core["scale_2"]
+    extras = {name: array for name, array in _flat_extras(splats.extras).items() if name not in _core_names(splats)}
+    normals: dict[str, npt.NDArray[Any]] = {}
+    if scene.meta.get("normals"):
+        normals = {name: np.broadcast_to(np.float32(0), len(splats)) for name in _NORMALS}
+    normals |= {name: extras.pop(name) for name in _NORMALS if name in extras}
+    position = {name: core.pop(name) for name in "xyz"}
+    return cast(dict[str, npt.NDArray[Any]], position | normals | core | extras)
+
+
+def _flat_extras(extras: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """(N, C) columns become C columns name_0, name_1 …; blanks in names become underscores."""
+    out = {}
+    for name, array in extras.items():
+        plain = "_".join(name.split()) or "extra"
+        if array.ndim == 1:
+            out[plain] = array
+        else:
+            wide = array.reshape(len(array), -1)
+            out |= {f"{plain}_{i}": wide[:, i] for i in range(wide.shape[1])}
+    return out
+
+
+def _column_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The little-endian PLY type that holds a column: int64 becomes double, half float and bool the next wider."""
+    code = dtype.str[1:]
+    return np.dtype("<" + (code if code in TYPE_NAMES else {"b1": "u1", "f2": "f4"}.get(code, "f8")))
