@@ -1,7 +1,7 @@
 """``.ply`` in the layout of the INRIA 3DGS reference: one row per Gaussian, float32, little-endian.
 
 x y z · nx ny nz (optional, unused) · f_dc_0..2 · f_rest (channel-major: all red, all green, all blue) ·
-opacity (logit) · scale_0..2 (log) · rot_0..3 (wxyz, any length). A file that declares no axes is COLMAP's right-down-forward.
+opacity (logit) · scale_0..2 (log) · rot_0..3 (wxyz, any length). A file that declares no axes is in COLMAP's RDF.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ def _walk(header: Header, element: Element, position: int) -> int:
         (struct.Struct(header.order + np.dtype(p.length).char), int(p.code[1])) if p.length else (None, int(p.code[1]))
         for p in element.properties
     ]
-    body = memoryview(np.memmap(header.path, np.uint8, "r"))
+    body = np.memmap(header.path, np.uint8, "r").data
     for _ in range(element.count):
         for length, width in steps:
             if length is None:
