@@ -61,15 +61,11 @@ def unpack(packed: Packed, version: int, fractional_bits: int) -> Splats:
     sh[:, 1:] = (packed.sh[:, : bands - 1].astype(np.float32) - 128) / 128
     return Splats(
         _unpack_positions(packed.positions, version, fractional_bits),
-        _log_scales(packed.scales),
+        (packed.scales / 16 - 10).astype(np.float32),
         _unpack_first_three(packed.rotations) if version < 3 else _unpack_smallest_three(packed.rotations),
         LOGITS[packed.alphas],
         sh,
     )
-
-
-def _log_scales(scales: U8) -> npt.NDArray[np.float32]:
-    return scales.astype(np.float32) / 16 - 10
 
 
 def _byte(values: npt.NDArray[np.float32]) -> U8:
