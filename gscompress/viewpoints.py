@@ -1,0 +1,211 @@
+"""Cameras for a scene that came without any: the views that a photographer would have taken.
+
+1. The *focus* is the mode of opacity-weighted Gaussian density (trainers densify what the photos look at), its
+   *radius* the opacity-weighted median distance from it.
+2. *Up* is the frame's up, tilted towards the direction that makes flat Gaussians walls and floors (``upright``).
+3. Candidates are drawn from a low-discrepancy sequence: *orbit* ones around the focus, *inside* ones within the
+   scene, looking outwards.
+4. A coarse extinction grid tells what each candidate sees. Candidates with something in front of the lens are
+   dropped, views full of holes are marked down where the scene has a background.
+5. Views are chosen greedily: each is the one that shows the most detail that the views before it did not show. So
+   the first k of ``count`` views are the best k, and the mixture of styles follows from the scene: an object is
+   seen from outside, a room's detail only from within.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gscompress.camera import Camera, look_at
+from gscompress.errors import UsageError
+from gscompress.frame import RDF
+from gscompress.freespace import Air, Surface, sample
+from gscompress.scene import Scene, Splats
+
+F64 = npt.NDArray[np.float64]
+Style = Literal["auto", "orbit", "inside"]
+FIELD_OF_VIEW = 60.0
+"""Degrees across the longer side: a phone's main camera."""
+CANDIDATES = 256
+"""Per style and call; at least 8 per view asked for."""
+CLEARANCE = 0.4
+"""Radii that must be free in front of the lens."""
+BLOCKED = 0.04
+"""Share of the picture that may be nearer than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the cameras look at, in right-down-forward axes: focus and up (3,), radius in scene units."""
+
+    focus: F64
+    radius: float
+    up: F64
+    surface: Surface
+
+
+def generate(
+    scene: Scene,
+    count: int = 24,
+    width: int = 480,
+    height: int | None = None,
+    seed: int = 0,
+    style: Style = "auto",
+    offset: int = 0,
+) -> list[Camera]:
+    """``count`` cameras for a bare scene, best first, in the scene's own axes.
+
+    The same arguments give the same cameras; another ``seed`` or ``offset`` draws from disjoint candidates, which
+    makes held-out views. ``height`` defaults to 3/4 of ``width`` (pixels). Raises UsageError for a scene without
+    visible Gaussians and for numbers out of range.
+    """
+    if count < 1 or offset < 0 or style not in ("auto", "orbit", "inside"):
+        raise UsageError(f"cannot generate {count} views of style '{style}' at offset {offset}")
+    height = height or max(1, round(width * 3 / 4))
+    subject = study(scene, seed)
+    air = Air(subject.surface, subject.focus, subject.radius)
+    poses = _candidates(subject, style, seed, offset, max(CANDIDATES, 8 * count))
+    gain, shown = _judge(subject, air, poses, width / height)
+    picks = _choose(gain, shown, count)
+    turn = np.eye(4)
+    turn[:3, :3] = scene.frame.matrix_to(RDF)
+    focal = max(width, height) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
+    near = min(0.01, 0.05 * subject.radius)
+    return [
+        Camera(
+            width, height, focal, focal, width / 2, height / 2, poses[i] @ turn, f"{style}-{seed}-{offset}-{k}", near
+        )
+        for k, i in enumerate(picks)
+    ]
+
+
+def study(scene: Scene, seed: int = 0) -> Subject:
+    """Find focus, radius and up of a scene. Raises UsageError when nothing is visible."""
+    to_rdf = scene.frame.matrix_to(RDF)
+    surface = sample(scene.splats, np.random.default_rng(seed))
+    surface = Surface(
+        surface.points @ to_rdf.T, surface.normals @ to_rdf.T, surface.flatness, surface.area, surface.detail @ to_rdf.T
+    )
+    focus, radius = _focus(surface.detail)
+    radius = max(radius, 2 * math.sqrt(surface.area), 1e-9)
+    return Subject(focus, radius, np.array([0.0, -1.0, 0.0]), surface)
+
+
+def _focus(points: F64) -> tuple[F64, float]:
+    """Mean shift from the median with half the median distance as bandwidth; then the median distance from there."""
+    centre = np.median(points, axis=0)
+    bandwidth = 0.5 * float(np.median(np.linalg.norm(points - centre, axis=1)))
+    for _ in range(60):
+        weight = np.exp(-0.5 * ((points - centre) ** 2).sum(axis=1) / max(bandwidth**2, 1e-30))
+        moved = weight @ points / max(weight.sum(), 1e-30)
+        if weight.sum() < 1e-12 or np.abs(moved - centre).max() < 1e-3 * bandwidth:
+            break
+        centre = moved
+    return centre, float(np.median(np.linalg.norm(points - centre, axis=1)))
+
+
+def _halton(start: int, count: int, dims: int) -> F64:
+    """(count, dims) of the Halton sequence from index ``start`` + 1."""
+    out = np.zeros((count, dims))
+    for d, base in enumerate((2, 3, 5, 7, 11, 13)[:dims]):
+        index, scale = np.arange(start + 1, start + count + 1), 1.0
+        while index.any():
+            scale /= base
+            out[:, d] += index % base * scale
+            index = index // base
+    return out
+
+
+def _candidates(subject: Subject, style: Style, seed: int, offset: int, count: int) -> F64:
+    """(C, 4, 4) world-to-camera of the candidates."""
+    shift = np.random.default_rng([seed, 1]).random(6)
+    u = (_halton(offset * count, count, 6) + shift) % 1
+    poses = []
+    if style != "inside":
+        poses.append(_orbit(subject, u))
+    if style != "orbit":
+        poses.append(_inside(subject, u))
+    return np.concatenate(poses)
+
+
+def _horizon(up: F64) -> F64:
+    """(2, 3) two unit vectors that span the horizontal plane."""
+    first = np.cross(up, [0.0, 0.0, 1.0] if abs(up[2]) < 0.9 else [1.0, 0.0, 0.0])
+    first /= np.linalg.norm(first)
+    return np.stack([first, np.cross(up, first)])
+
+
+def _directions(up: F64, azimuth: F64, elevation: F64) -> F64:
+    """(N, 3) unit vectors from angles in radians."""
+    plane = _horizon(up)
+    flat = np.cos(azimuth)[:, None] * plane[0] + np.sin(azimuth)[:, None] * plane[1]
+    return np.cos(elevation)[:, None] * flat + np.sin(elevation)[:, None] * up
+
+
+def _orbit(subject: Subject, u: F64) -> F64:
+    """Around the focus: 10 degrees below to 55 above the horizon (half under 16), at 1.1 to 3.6 radii."""
+    out = _directions(subject.up, 2 * np.pi * u[:, 0], np.radians(-10 + 65 * u[:, 1] ** 1.3))
+    eyes = subject.focus + subject.radius * (1.1 * (3.6 / 1.1) ** u[:, 2])[:, None] * out
+    targets = subject.focus + subject.radius * 0.7 * (u[:, 3:6] - 0.5)
+    return np.stack([look_at(eye, target, subject.up) for eye, target in zip(eyes, targets, strict=True)])
+
+
+def _inside(subject: Subject, u: F64) -> F64:
+    """From places between the scene's surfaces, at middle heights, looking up to 25 degrees down and 15 up."""
+    axes = np.concatenate([_horizon(subject.up), subject.up[None]])
+    local = (subject.surface.points - subject.focus) @ axes.T
+    low = np.maximum(np.percentile(local, (5, 5, 30), axis=0).diagonal(), -2.5 * subject.radius)
+    high = np.minimum(np.percentile(local, (95, 95, 80), axis=0).diagonal(), 2.5 * subject.radius)
+    eyes = subject.focus + (low + (high - low) * u[:, :3]) @ axes
+    ahead = _directions(subject.up, 2 * np.pi * u[:, 3], np.radians(-25 + 40 * u[:, 4]))
+    return np.stack([look_at(eye, eye + way, subject.up) for eye, way in zip(eyes, ahead, strict=True)])
+
+
+def _frame_rays(aspect: float) -> tuple[F64, tuple[float, float]]:
+    """Directions of a coarse grid of pixels in camera axes, and the tangents of the half angles across and down."""
+    half = math.tan(math.radians(FIELD_OF_VIEW / 2))
+    across, down = half * min(1.0, aspect), half * min(1.0, 1 / aspect)
+    x, y = np.meshgrid((np.arange(20) + 0.5) / 10 - 1, (np.arange(15) + 0.5) / 7.5 - 1)
+    rays = np.stack([x * across, y * down, np.ones_like(x)], axis=-1).reshape(-1, 3)
+    return rays / np.linalg.norm(rays, axis=1, keepdims=True), (across, down)
+
+
+def _judge(subject: Subject, air: Air, poses: F64, aspect: float) -> tuple[F64, npt.NDArray[Any]]:
+    """(C,) how fit each candidate is, and (C, D) how well it shows each detail sample (nearer is better)."""
+    rays, (across, down) = _frame_rays(aspect)
+    detail = subject.surface.detail
+    shown = np.zeros((len(poses), len(detail)), np.float32)
+    clear, covered = np.zeros(len(poses)), np.zeros(len(poses))
+    for i, pose in enumerate(poses):
+        eye = -pose[:3, :3].T @ pose[:3, 3]
+        ends, through = air.look(eye, rays @ pose[:3, :3])
+        clear[i] = through[:, np.searchsorted(ends, CLEARANCE * subject.radius)].mean()
+        covered[i] = (through[:, -1] < 0.5).mean()
+        if clear[i] < 1 - BLOCKED:
+            continue
+        x, y, z = pose[:3, :3] @ detail.T + pose[:3, 3:]
+        framed = np.flatnonzero((z > 0) & (np.abs(x) < across * z) & (np.abs(y) < down * z))
+        nearness = subject.radius / np.maximum(z[framed], CLEARANCE * subject.radius)
+        shown[i, framed] = air.sees(eye, detail[framed]) * nearness
+    fit = np.where(clear >= 1 - BLOCKED, 1.0, 0.0)
+    background = np.clip((np.percentile(covered[fit > 0], 90) - 0.8) / 0.15, 0, 1) if fit.any() else 0.0
+    return fit * covered ** (3 * background), shown
+
+
+def _choose(fit: F64, shown: npt.NDArray[Any], count: int) -> list[int]:
+    """Greedy: what n views have shown already counts half as much for each of the n."""
+    fresh = np.ones(shown.shape[1], np.float32)
+    open_, picks = fit.copy(), []
+    for _ in range(min(count, len(fit))):
+        best = int(np.argmax(open_ * (shown @ fresh)))
+        if not open_[best] > 0:
+            break
+        picks.append(best)
+        open_[best] = 0.0
+        fresh *= 0.5 ** (shown[best] / max(float(shown[best].max()), 1e-12))
+    return picks
