@@ -14,9 +14,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from gscompress.errors import UnreadableError, UsageError
+from gscompress.errors import UnreadableError
 from gscompress.events import EventLog
 from gscompress.formats.base import Format
+from gscompress.formats.ply_comments import build_comments, comment_losses, parse_comments
 from gscompress.formats.ply_header import (
     TYPE_NAMES,
     Element,
@@ -28,16 +29,14 @@ from gscompress.formats.ply_header import (
     read_header,
     row_ranges,
 )
-from gscompress.frame import RDF, Frame
-from gscompress.scene import Model, Scene, Splats
+from gscompress.frame import RDF
+from gscompress.scene import Scene, Splats
 from gscompress.sh import C0
 
 # The third log scale of a file without scale_2: a disc of one millionth of a unit (SuperSplat's choice as well).
 FLAT = np.float32(math.log(1e-6))
 _FLAT_SLACK = 0.1  # a codec may have moved the filler by as much
 _NORMALS = ("nx", "ny", "nz")
-_MODELS: dict[str, Model] = {"default": "3dgs", "3dgs": "3dgs", "mip": "mip", "2dgs": "2dgs"}
-_MODEL_WORDS = {"3dgs": "default", "mip": "mip", "2dgs": "2dgs"}
 
 
 class PlyFormat(Format):
@@ -54,21 +53,14 @@ class PlyFormat(Format):
         vertex = _vertex(header)
         check(header, vertex)
         splats, zero_normals = _read_rows(header, vertex, log)
-        frame, model = declared(header.comments)
-        if "scale_2" not in vertex.names:
-            model = "2dgs"
+        facts = parse_comments(header.comments)
         _note(header, vertex, log)
-        meta: dict[str, Any] = {}
-        if header.comments:
-            meta["comments"] = list(header.comments)
-        if zero_normals:
-            meta["normals"] = True
-        return Scene(splats, frame or RDF, model or "3dgs", meta)
+        model = "2dgs" if "scale_2" not in vertex.names else facts.model or "3dgs"
+        meta = facts.meta | ({"normals": True} if zero_normals else {})
+        return Scene(splats, facts.frame or RDF, model, meta)
 
     def losses(self, scene: Scene) -> list[str]:
-        out = []
-        if scene.frame != RDF:
-            out.append(f"axes turned from {scene.frame.axes} to RDF, which every program expects of a .ply")
+        out = comment_losses(scene)
         taken = [name for name in scene.splats.extras if name in _core_names(scene.splats)]
         if taken:
             out.append(f"extra columns that have the name of a splat attribute are dropped: {', '.join(taken)}")
@@ -78,7 +70,7 @@ class PlyFormat(Format):
         return out
 
     def write(self, scene: Scene, path: Path, log: EventLog) -> None:
-        comments = declaring_comments(scene)
+        comments = build_comments(scene, "2dgs" if _drops_scale_2(scene) else "3dgs")
         scene = scene.in_frame(RDF)
         columns = _columns(scene)
         dtype = np.dtype([(name, _column_type(array.dtype)) for name, array in columns.items()])
@@ -89,34 +81,6 @@ class PlyFormat(Format):
                 for name, array in columns.items():
                     block[name] = array[rows]
                 block.tofile(stream)
-
-
-def declared(comments: tuple[str, ...] | list[str]) -> tuple[Frame | None, Model | None]:
-    """What header comments say about axes and model; None where they are silent. The last one counts."""
-    frame, model = None, None
-    for text in comments:
-        words = text.replace(":", " ").lower().split()
-        if words[:2] == ["gscompress", "frame"] and len(words) == 3:
-            try:
-                frame = Frame(words[2])
-            except UsageError:
-                continue
-        elif words[:1] == ["splatrendermode"] and len(words) == 2:
-            model = _MODELS.get(words[1], model)
-        elif words[:1] == ["antialiased"] and len(words) == 2:
-            model = "mip" if words[1] in ("1", "true", "yes") else "3dgs"
-    return frame, model
-
-
-def declaring_comments(scene: Scene) -> list[str]:
-    """The comments of the scene, with those about axes and model made true for a file in RDF axes."""
-    kept = [str(text) for text in scene.meta.get("comments", ())]
-    if declared(kept)[0] not in (None, RDF) or scene.frame != RDF:
-        kept = [text for text in kept if declared([text])[0] is None] + [f"gscompress frame {RDF.axes}"]
-    implied = declared(kept)[1] or ("2dgs" if _drops_scale_2(scene) else "3dgs")
-    if implied != scene.model:
-        kept = [t for t in kept if declared([t])[1] is None] + [f"SplatRenderMode: {_MODEL_WORDS[scene.model]}"]
-    return kept
 
 
 def _vertex(header: Header) -> Element:
@@ -144,11 +108,11 @@ def _vertex(header: Header) -> Element:
     return vertex
 
 
-def _rest_per_channel(header: Header, vertex: Element) -> int:
+def rest_per_channel(header: Header, element: Element) -> int:
     """f_rest columns per colour channel: (degree + 1)^2 - 1 for any degree. Raises UnreadableError."""
-    rest = sum(name.startswith("f_rest_") for name in vertex.names)
+    rest = sum(name.startswith("f_rest_") for name in element.names)
     bands = rest // 3 + 1
-    complete = {f"f_rest_{i}" for i in range(rest)} <= set(vertex.names)
+    complete = {f"f_rest_{i}" for i in range(rest)} <= set(element.names)
     if rest % 3 or math.isqrt(bands) ** 2 != bands or not complete:
         raise UnreadableError(f"{header.path}: {rest} f_rest properties fit no SH degree (0, 9, 24 or 45)")
     return bands - 1
@@ -156,7 +120,7 @@ def _rest_per_channel(header: Header, vertex: Element) -> int:
 
 def _read_rows(header: Header, vertex: Element, log: EventLog) -> tuple[Splats, bool]:
     """All rows, and whether the file has normals that are all zero (then they are not kept as columns)."""
-    count, dtype, stored = vertex.count, header.dtype(vertex), _rest_per_channel(header, vertex)
+    count, dtype, stored = vertex.count, header.dtype(vertex), rest_per_channel(header, vertex)
     kept = min(stored, 15)
     if stored > kept:
         log.warn(f"{header.path.name}: SH of degree {math.isqrt(stored)} is cut to degree 3")
