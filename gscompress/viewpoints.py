@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +26,8 @@ from gscompress.camera import Camera, look_at
 from gscompress.errors import UsageError
 from gscompress.frame import RDF
 from gscompress.freespace import Air, Surface, sample
-from gscompress.scene import Scene, Splats
+from gscompress.scene import Scene
+from gscompress.upright import guess_up
 
 F64 = npt.NDArray[np.float64]
 Style = Literal["auto", "orbit", "inside"]
@@ -33,10 +35,28 @@ FIELD_OF_VIEW = 60.0
 """Degrees across the longer side: a phone's main camera."""
 CANDIDATES = 256
 """Per style and call; at least 8 per view asked for."""
+MOST = 4096
 CLEARANCE = 0.4
 """Radii that must be free in front of the lens."""
 BLOCKED = 0.04
 """Share of the picture that may be nearer than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Poses (C, 4, 4) and what they show of the D detail samples.
+
+    clear: (C,) share of the picture with nothing in front of the lens. fit: (C,) 0 (unusable) to 1. seen: (C, D)
+    transmittance to each sample in the frame. shown: (C, D) the same times nearness. facing: (C, S) how much the
+    view looks along each of S directions.
+    """
+
+    poses: F64
+    clear: F64
+    fit: F64
+    seen: npt.NDArray[Any]
+    shown: npt.NDArray[Any]
+    facing: F64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +84,39 @@ def generate(
     makes held-out views. ``height`` defaults to 3/4 of ``width`` (pixels). Raises UsageError for a scene without
     visible Gaussians and for numbers out of range.
     """
-    if count < 1 or offset < 0 or style not in ("auto", "orbit", "inside"):
-        raise UsageError(f"cannot generate {count} views of style '{style}' at offset {offset}")
+    if not 1 <= count <= MOST or offset < 0 or style not in ("auto", "orbit", "inside"):
+        raise UsageError(f"cannot generate {count} views (1 to {MOST}) of style '{style}' at offset {offset}")
     height = height or max(1, round(width * 3 / 4))
-    subject = study(scene, seed)
+    subject = study(scene)
     air = Air(subject.surface, subject.focus, subject.radius)
-    poses = _candidates(subject, style, seed, offset, max(CANDIDATES, 8 * count))
-    gain, shown = _judge(subject, air, poses, width / height)
-    picks = _choose(gain, shown, count)
+    numbers = _numbers(seed, offset, max(CANDIDATES, 8 * count))
+    sets = []
+    if style != "inside":
+        sets.append(_judge(subject, air, _orbit(subject, numbers), width / height))
+    inside_share = {"orbit": 0.0, "inside": 1.0}.get(style, _inside_share(sets[0]) if sets else 1.0)
+    if inside_share > 0:
+        sets.append(_judge(subject, air, _inside(subject, numbers), width / height))
+    poses = _choose(sets, inside_share, count)
     turn = np.eye(4)
     turn[:3, :3] = scene.frame.matrix_to(RDF)
     focal = max(width, height) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
     near = min(0.01, 0.05 * subject.radius)
     return [
-        Camera(
-            width, height, focal, focal, width / 2, height / 2, poses[i] @ turn, f"{style}-{seed}-{offset}-{k}", near
-        )
-        for k, i in enumerate(picks)
+        Camera(width, height, focal, focal, width / 2, height / 2, pose @ turn, f"{style}-{seed}-{offset}-{k}", near)
+        for k, pose in enumerate(poses)
     ]
 
 
-def study(scene: Scene, seed: int = 0) -> Subject:
+def study(scene: Scene) -> Subject:
     """Find focus, radius and up of a scene. Raises UsageError when nothing is visible."""
     to_rdf = scene.frame.matrix_to(RDF)
-    surface = sample(scene.splats, np.random.default_rng(seed))
+    surface = sample(scene.splats, np.random.default_rng(0))
     surface = Surface(
         surface.points @ to_rdf.T, surface.normals @ to_rdf.T, surface.flatness, surface.area, surface.detail @ to_rdf.T
     )
     focus, radius = _focus(surface.detail)
     radius = max(radius, 2 * math.sqrt(surface.area), 1e-9)
-    return Subject(focus, radius, np.array([0.0, -1.0, 0.0]), surface)
+    return Subject(focus, radius, guess_up(surface, focus, radius, np.array([0.0, -1.0, 0.0])), surface)
 
 
 def _focus(points: F64) -> tuple[F64, float]:
@@ -121,16 +144,9 @@ def _halton(start: int, count: int, dims: int) -> F64:
     return out
 
 
-def _candidates(subject: Subject, style: Style, seed: int, offset: int, count: int) -> F64:
-    """(C, 4, 4) world-to-camera of the candidates."""
-    shift = np.random.default_rng([seed, 1]).random(6)
-    u = (_halton(offset * count, count, 6) + shift) % 1
-    poses = []
-    if style != "inside":
-        poses.append(_orbit(subject, u))
-    if style != "orbit":
-        poses.append(_inside(subject, u))
-    return np.concatenate(poses)
+def _numbers(seed: int, offset: int, count: int) -> F64:
+    """(count, 6) numbers in [0, 1): a stretch of the Halton sequence, shifted by the seed (Cranley-Patterson)."""
+    return (_halton(offset * count, count, 6) + np.random.default_rng([seed, 1]).random(6)) % 1
 
 
 def _horizon(up: F64) -> F64:
@@ -141,10 +157,10 @@ def _horizon(up: F64) -> F64:
 
 
 def _directions(up: F64, azimuth: F64, elevation: F64) -> F64:
-    """(N, 3) unit vectors from angles in radians."""
+    """(..., 3) unit vectors from angles in radians."""
     plane = _horizon(up)
-    flat = np.cos(azimuth)[:, None] * plane[0] + np.sin(azimuth)[:, None] * plane[1]
-    return np.cos(elevation)[:, None] * flat + np.sin(elevation)[:, None] * up
+    flat = np.cos(azimuth)[..., None] * plane[0] + np.sin(azimuth)[..., None] * plane[1]
+    return np.cos(elevation)[..., None] * flat + np.sin(elevation)[..., None] * up
 
 
 def _orbit(subject: Subject, u: F64) -> F64:
@@ -175,14 +191,15 @@ def _frame_rays(aspect: float) -> tuple[F64, tuple[float, float]]:
     return rays / np.linalg.norm(rays, axis=1, keepdims=True), (across, down)
 
 
-def _judge(subject: Subject, air: Air, poses: F64, aspect: float) -> tuple[F64, npt.NDArray[Any]]:
-    """(C,) how fit each candidate is, and (C, D) how well it shows each detail sample (nearer is better)."""
+def _judge(subject: Subject, air: Air, poses: F64, aspect: float) -> Candidates:
+    """What each of (C, 4, 4) poses would show."""
     rays, (across, down) = _frame_rays(aspect)
     detail = subject.surface.detail
-    shown = np.zeros((len(poses), len(detail)), np.float32)
+    seen = np.zeros((len(poses), len(detail)), np.float32)
+    nearness = np.zeros_like(seen)
     clear, covered = np.zeros(len(poses)), np.zeros(len(poses))
-    for i, pose in enumerate(poses):
-        eye = -pose[:3, :3].T @ pose[:3, 3]
+    eyes = -np.einsum("cji,cj->ci", poses[:, :3, :3], poses[:, :3, 3])
+    for i, (pose, eye) in enumerate(zip(poses, eyes, strict=True)):
         ends, through = air.look(eye, rays @ pose[:3, :3])
         clear[i] = through[:, np.searchsorted(ends, CLEARANCE * subject.radius)].mean()
         covered[i] = (through[:, -1] < 0.5).mean()
@@ -190,22 +207,42 @@ def _judge(subject: Subject, air: Air, poses: F64, aspect: float) -> tuple[F64, 
             continue
         x, y, z = pose[:3, :3] @ detail.T + pose[:3, 3:]
         framed = np.flatnonzero((z > 0) & (np.abs(x) < across * z) & (np.abs(y) < down * z))
-        nearness = subject.radius / np.maximum(z[framed], CLEARANCE * subject.radius)
-        shown[i, framed] = air.sees(eye, detail[framed]) * nearness
-    fit = np.where(clear >= 1 - BLOCKED, 1.0, 0.0)
-    background = np.clip((np.percentile(covered[fit > 0], 90) - 0.8) / 0.15, 0, 1) if fit.any() else 0.0
-    return fit * covered ** (3 * background), shown
+        seen[i, framed] = air.sees(eye, detail[framed])
+        nearness[i, framed] = subject.radius / np.maximum(z[framed], CLEARANCE * subject.radius)
+    good = clear >= 1 - BLOCKED
+    background = np.clip((np.percentile(covered[good], 90) - 0.8) / 0.15, 0, 1) if good.any() else 0.0
+    sides = _directions(subject.up, *np.meshgrid(np.arange(8) * np.pi / 4, np.radians([0.0, -45.0])))
+    facing = np.maximum(poses[:, 2, :3] @ sides.reshape(-1, 3).T, 0) ** 4
+    return Candidates(poses, clear, np.where(good, covered ** (3 * background), 0.0), seen, seen * nearness, facing)
 
 
-def _choose(fit: F64, shown: npt.NDArray[Any], count: int) -> list[int]:
-    """Greedy: what n views have shown already counts half as much for each of the n."""
-    fresh = np.ones(shown.shape[1], np.float32)
-    open_, picks = fit.copy(), []
-    for _ in range(min(count, len(fit))):
-        best = int(np.argmax(open_ * (shown @ fresh)))
-        if not open_[best] > 0:
-            break
-        picks.append(best)
-        open_[best] = 0.0
-        fresh *= 0.5 ** (shown[best] / max(float(shown[best].max()), 1e-12))
-    return picks
+def _inside_share(orbit: Candidates) -> float:
+    """The share of inside views: none when orbit views see 85 % of the detail well, all when they see a third."""
+    open_ = orbit.fit > 0
+    if not open_.any():
+        return 1.0
+    well_seen = ((orbit.seen[open_] > 0.25).mean(axis=0) > 0.05).mean()
+    return float(np.clip((0.85 - well_seen) / 0.5, 0, 1))
+
+
+def _choose(sets: Sequence[Candidates], inside_share: float, count: int) -> list[F64]:
+    """Greedy: a view counts for the detail it shows from a side from which it was not shown yet."""
+    sides, details = sets[0].facing.shape[1], sets[0].shown.shape[1]
+    fresh = np.ones((details, sides))
+    left = [group.fit.copy() for group in sets]
+    chosen = []
+    for k in range(count):
+        inside = math.floor((k + 1) * inside_share) > math.floor(k * inside_share)
+        which = len(sets) - 1 if inside else 0
+        if not left[which].max() > 0:
+            which = int(np.argmax([fit.max() for fit in left]))
+        group = sets[which]
+        gain = left[which] * ((group.shown @ fresh) * group.facing).sum(axis=1)
+        if not gain.max() > 0:
+            gain = np.where(left[which] < 0, -np.inf, group.clear)
+        best = int(np.argmax(gain))
+        left[which][best] = -1.0
+        chosen.append(group.poses[best])
+        weight = group.shown[best] / max(float(group.shown[best].max()), 1e-12)
+        fresh *= 0.5 ** (2 * weight[:, None] * group.facing[best])
+    return chosen
