@@ -20,7 +20,7 @@ U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def column_span(row: Any, top: int, columns: int) -> Any:
     """First and one past the last tile column that the ellipse touches within the band of tile rows at pixel ``top``.
 
@@ -42,7 +42,7 @@ def column_span(row: Any, top: int, columns: int) -> Any:
     return max(0, min(first, columns)), max(0, min(last, columns))
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def band_span(row: Any, bands: int) -> Any:
     """First and one past the last row of tiles that the ellipse can touch."""
     first = math.floor((row[Y] - row[REACH_Y] - 0.5) / TILE_H)
@@ -50,7 +50,7 @@ def band_span(row: Any, bands: int) -> Any:
     return max(0, min(first, bands)), max(0, min(last, bands))
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def walk(
     start: int,
     stop: int,
@@ -66,37 +66,38 @@ def walk(
     """Visit the tiles of Gaussians ``order[start:stop]``; count (``ids`` empty) or emit.
 
     cursor: (tiles,) int64, counts up from where this part's entries begin in each tile's list.
-    total: (N + 1,) int64, pairs before each ordered Gaussian; the count pass writes each Gaussian's own number at + 1.
+    total: (N + 1,) int64, pairs before each Gaussian by index; the count pass writes its own number one further.
     ids: (pairs,) uint32 out, the tile lists. slots: (pairs,) int64 out, where each Gaussian's entries went.
     """
     emit = len(ids) > 0
     for k in range(start, stop):
-        row = rows[order[k]]
-        at = total[k]
+        i = order[k]
+        row = rows[i]
+        at = total[i]
         first, last = band_span(row, bands)
         found = 0
         for band in range(first, last):
             left, right = column_span(row, band * TILE_H, columns)
             for tile in range(band * columns + left, band * columns + right):
                 if emit:
-                    ids[cursor[tile]] = order[k]
+                    ids[cursor[tile]] = i
                     slots[at + found] = cursor[tile]
                 cursor[tile] += 1
                 found += 1
         if not emit:
-            total[k + 1] = found
+            total[i + 1] = found
 
 
 def bin_tiles(order: U32, rows: F32, columns: int, bands: int, threads: int) -> tuple[I64, U32, I64, I64]:
     """Tile lists of depth-ordered Gaussians.
 
     order: (V,) uint32 row numbers by depth. rows: packed. columns, bands: tiles per picture row and column.
-    Returns offsets (tiles + 1,), ids (pairs,), total (V + 1,) and slots (pairs,): entries total[k] to total[k + 1] of
-    ``slots`` are the places in ``ids`` that hold Gaussian order[k].
+    Returns offsets (tiles + 1,), ids (pairs,), total (N + 1,) and slots (pairs,): entries total[i] to total[i + 1] of
+    ``slots`` are the places in ``ids`` that hold Gaussian i.
     """
     spans = parts(len(order), threads)
     counts = np.zeros((len(spans), columns * bands), np.int64)
-    total = np.zeros(len(order) + 1, np.int64)
+    total = np.zeros(len(rows) + 1, np.int64)
     none = np.empty(0, np.uint32), np.empty(0, np.int64)
     run(walk, [(*span, order, rows, columns, bands, counts[k], total, *none) for k, span in enumerate(spans)], threads)
     np.cumsum(total, out=total)

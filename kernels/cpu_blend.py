@@ -39,39 +39,39 @@ CHECK = 16  # Gaussians between two looks for rows that are done
 
 _W = nb.uint64(TILE_W)
 _P = nb.uint64(PIXELS)
-_ONE, _ZERO = np.float32(1), np.float32(0)
-_FLOOR, _HALF = np.float32(-20), np.float32(0.5)
+ONE, ZERO = np.float32(1), np.float32(0)
+FLOOR, HALF = np.float32(-20), np.float32(0.5)
 # 2^f on [-0.5, 0.5], fitted at Chebyshev nodes for relative error; 2.4e-7 at worst
 _E1, _E2, _E3 = np.float32(0.6931471805599453), np.float32(0.2402265069591007), np.float32(0.05550410866482158)
 _E4, _E5 = np.float32(0.009618129107628477), np.float32(0.0013333558146428441)
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def exp2(e: Any) -> Any:
     """2 ** e of a float32 in [-20, 0]."""
-    n = np.int32(e - _HALF)
+    n = np.int32(e - HALF)
     f = e - np.float32(n)
-    p = _ONE + f * (_E1 + f * (_E2 + f * (_E3 + f * (_E4 + f * _E5))))
+    p = ONE + f * (_E1 + f * (_E2 + f * (_E3 + f * (_E4 + f * _E5))))
     return np.int32(np.float32(p).view(np.int32) + (n << np.int32(23))).view(np.float32)
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def row_span(row: Any, y0: int) -> Any:
     """First and one past the last tile row (0 to TILE_H) that the ellipse can touch."""
-    first = math.ceil(row[Y] - row[REACH_Y] - _HALF) - y0
-    last = math.floor(row[Y] + row[REACH_Y] - _HALF) + 1 - y0
+    first = math.ceil(row[Y] - row[REACH_Y] - HALF) - y0
+    last = math.floor(row[Y] + row[REACH_Y] - HALF) + 1 - y0
     return max(0, min(first, TILE_H)), max(0, min(last, TILE_H))
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def misses(row: Any, dy: Any, left: Any) -> bool:
     """True if the ellipse's chord at height ``dy`` lies outside the 16 pixel centres from ``left``."""
     chord = row[SLOPE] * dy
-    gap = max(left - chord, chord - left - np.float32(TILE_W - 1), _ZERO)
-    return gap * gap > row[CHORD2] * (_ONE - dy * dy * row[INV_REACH2])
+    gap = max(left - chord, chord - left - np.float32(TILE_W - 1), ZERO)
+    return gap * gap > row[CHORD2] * (ONE - dy * dy * row[INV_REACH2])
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def blend_row(state: Any, at: Any, row: Any, dx0: Any, dy: Any) -> None:
     """Blend one Gaussian over the 16 pixels at ``at``; dx0, dy: first pixel centre minus Gaussian centre."""
     qxx, q1, q0 = row[QXX], row[QXY] * dy, row[LOG] + row[QYY] * dy * dy
@@ -80,12 +80,12 @@ def blend_row(state: Any, at: Any, row: Any, dx0: Any, dy: Any) -> None:
         i = at + lane
         dx = dx0 + np.float32(np.int32(lane))
         e = q0 + dx * (q1 + qxx * dx)
-        alpha = min(ALPHA_MAX, exp2(max(e, _FLOOR)))
-        alpha = alpha if e >= LOG_MIN else _ZERO
+        alpha = min(ALPHA_MAX, exp2(max(e, FLOOR)))
+        alpha = alpha if e >= LOG_MIN else ZERO
         t = state[i]
         after = t - t * alpha
         going = after >= T_MIN
-        weight = t * alpha if going else _ZERO
+        weight = t * alpha if going else ZERO
         state[i] = after if going else -abs(t)
         state[i + _P] += weight * red
         state[i + _P * nb.uint64(2)] += weight * green
@@ -93,7 +93,7 @@ def blend_row(state: Any, at: Any, row: Any, dx0: Any, dy: Any) -> None:
         state[i + _P * nb.uint64(4)] += weight * depth
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def update_live(state: Any, live: Any) -> int:
     """Drop rows without a live pixel; returns how many are left."""
     left = 0
@@ -102,13 +102,13 @@ def update_live(state: Any, live: Any) -> int:
             going = 0
             at = nb.uint64(y * TILE_W)
             for lane in range(_W):
-                going += 1 if state[at + lane] > _ZERO else 0
+                going += 1 if state[at + lane] > ZERO else 0
             live[y] = going > 0
             left += live[y]
     return left
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def blend(
     start: int,
     stop: int,
@@ -132,17 +132,20 @@ def blend(
     live = np.empty(TILE_H, np.uint8)
     for tile in range(start, stop):
         x0, y0 = tile % columns * TILE_W, tile // columns * TILE_H
-        state[:PIXELS] = _ONE
-        state[PIXELS:] = _ZERO
+        state[:PIXELS] = ONE
+        state[PIXELS:] = ZERO
         live[:] = 0
         live[: min(TILE_H, height - y0)] = 1
+        if x0 + TILE_W > width:
+            for i in range(PIXELS):
+                state[i] = ONE if x0 + i % TILE_W < width else -ONE
         p, end = offsets[tile], offsets[tile + 1]
         while p < end:
             row = rows[ids[p]]
-            dx0 = np.float32(x0) + _HALF - row[X]
+            dx0 = np.float32(x0) + HALF - row[X]
             first, last = row_span(row, y0)
             for y in range(first, last):
-                dy = np.float32(y0 + y) + _HALF - row[Y]
+                dy = np.float32(y0 + y) + HALF - row[Y]
                 if live[y] and not misses(row, dy, dx0):
                     blend_row(state, nb.uint64(y * TILE_W), row, dx0, dy)
             p += 1
@@ -155,5 +158,5 @@ def blend(
                 t = abs(state[i])
                 for c in range(3):
                     rgb[y0 + y, x0 + x, c] = state[i + PIXELS * (c + 1)] + t * background[c]
-                alpha[y0 + y, x0 + x] = _ONE - t
+                alpha[y0 + y, x0 + x] = ONE - t
                 depth[y0 + y, x0 + x] = state[i + PIXELS * 4]

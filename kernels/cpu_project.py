@@ -32,7 +32,7 @@ BLUR = 0.3
 MARGIN = 1e-3  # widens the ellipse against float32 rounding; the pixel test decides
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def rotation(w: float, x: float, y: float, z: float) -> Any:
     """The nine entries of the rotation matrix of a unit quaternion, row by row."""
     return (
@@ -48,7 +48,7 @@ def rotation(w: float, x: float, y: float, z: float) -> Any:
     )
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def screen_rows(cam: Any, tx: float, ty: float, tz: float) -> Any:
     """The 2x3 matrix J W: derivative of the pixel position by world position, with gsplat's clamped view angle."""
     ux = min(max(tx / tz, -cam[LIM_X0]), cam[LIM_X1])
@@ -65,7 +65,7 @@ def screen_rows(cam: Any, tx: float, ty: float, tz: float) -> Any:
     )
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def to_view(cam: Any, x: float, y: float, z: float) -> Any:
     """World point → view point."""
     w = W2C
@@ -76,7 +76,7 @@ def to_view(cam: Any, x: float, y: float, z: float) -> Any:
     )
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True)
+@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def half_axes(jw: Any, log_scales: Any, quats: Any, i: int) -> Any:
     """The 2x3 matrix U = J W R S of Gaussian i: its screen covariance is U U^T."""
     qw, qx, qy, qz = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
@@ -93,7 +93,7 @@ def half_axes(jw: Any, log_scales: Any, quats: Any, i: int) -> Any:
     )
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, error_model="numpy")
 def project(
     start: int,
     stop: int,

@@ -5,16 +5,20 @@ Gaussians are projected, sorted by view depth (ties by index), listed per tile a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from gscompress.kernels.cpu_bin import bin_tiles
 from gscompress.kernels.cpu_blend import TILE_H, TILE_W, blend
+from gscompress.kernels.cpu_blend_grad import SUMS, blend_grad
 from gscompress.kernels.cpu_project import CAMERA, ROW, project
+from gscompress.kernels.cpu_project_grad import project_grad
+from gscompress.kernels.cpu_removal import removal
 from gscompress.kernels.cpu_threads import cores, parts, run
-from gscompress.renderers.base import F32, Image
+from gscompress.renderers.base import F32, Gradients, Image
 
 from gscompress.camera import Camera
 from gscompress.errors import UsageError
@@ -25,12 +29,15 @@ PARTS = 8  # parts per thread, so that a thread that is done early finds more wo
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One picture and what its gradients need: packed rows, their depth order, tile lists (see the kernels)."""
+    """One picture and what pulling gradients back through it needs.
+
+    model: camera vector, mip flag, SH bands and the five stored arrays, as ``project`` takes them. rows: packed.
+    order: (V,) drawn Gaussians by depth. lists: tile columns, offsets, ids (see ``bin_tiles``), and total, slots.
+    used: (tiles,) Gaussians walked.
+    """
 
     image: Image
-    cam: npt.NDArray[np.float64]
-    bands: int
-    background: F32
+    model: tuple[Any, ...]
     rows: F32
     order: npt.NDArray[np.uint32]
     columns: int
@@ -80,30 +87,79 @@ class CpuRenderer:
         sh_degree: int | None = None,
     ) -> Image:
         """Render one view; see ``renderers.base.Renderer``."""
-        return self._view(scene, camera, background, sh_degree).image
+        return self.view(scene, camera, background=background, sh_degree=sh_degree).image
 
-    def _view(
-        self, scene: Scene, camera: Camera, background: tuple[float, float, float], sh_degree: int | None
+    def render_with_grad(
+        self,
+        scene: Scene,
+        camera: Camera,
+        image_grad: Callable[[Image], F32],
+        *,
+        background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        sh_degree: int | None = None,
+    ) -> tuple[Image, Gradients]:
+        """Render and pull ``image_grad(image)`` back; see ``renderers.base.Renderer``."""
+        view = self.view(scene, camera, background=background, sh_degree=sh_degree)
+        return view.image, self.pull_back(view, image_grad(view.image))
+
+    def removal_error(
+        self, scene: Scene, camera: Camera, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    ) -> F32:
+        """(N,) summed squared RGB change of the picture if that Gaussian alone were removed, in one pass.
+
+        Exact but for pixels that the Gaussian's absence would let see past the stop at T < 1e-4.
+        """
+        view = self.view(scene, camera, background=background)
+        errors = np.empty(len(view.ids), np.float32)
+        fixed = (view.columns, view.offsets, view.ids, view.rows, view.image.rgb, view.used, errors)
+        run(removal, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
+        whose = np.repeat(np.arange(len(scene)), np.diff(view.total))
+        return np.bincount(whose, weights=errors[view.slots], minlength=len(scene)).astype(np.float32)
+
+    def view(
+        self,
+        scene: Scene,
+        camera: Camera,
+        *,
+        background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        sh_degree: int | None = None,
     ) -> View:
+        """Render and keep what ``pull_back`` needs, for several gradients of the same picture."""
         splats = scene.splats
         degree = splats.sh_degree if sh_degree is None else min(sh_degree, splats.sh_degree)
-        cam, bands = camera_vector(camera), (degree + 1) ** 2
+        stored = (splats.means, splats.log_scales, splats.quats, splats.logit_opacities, splats.sh)
+        arrays = [np.ascontiguousarray(array) for array in stored]
+        model = (camera_vector(camera), scene.model == "mip", (degree + 1) ** 2, *arrays)
         rows, keys = np.empty((len(splats), ROW), np.float32), np.empty(len(splats), np.uint32)
-        arrays = [
-            np.ascontiguousarray(a)
-            for a in (splats.means, splats.log_scales, splats.quats, splats.logit_opacities, splats.sh)
-        ]
-        fixed: tuple[Any, ...] = (cam, scene.model == "mip", bands, *arrays, rows, keys)
-        run(project, [(*span, *fixed) for span in self._parts(len(splats))], self.threads)
+        run(project, [(*span, *model, rows, keys) for span in self._parts(len(splats))], self.threads)
         order = depth_order(keys)
-        columns, tile_rows = -(-camera.width // TILE_W), -(-camera.height // TILE_H)
-        offsets, ids, total, slots = bin_tiles(order, rows, columns, tile_rows, self.threads)
+        columns, bands = -(-camera.width // TILE_W), -(-camera.height // TILE_H)
+        offsets, ids, total, slots = bin_tiles(order, rows, columns, bands, self.threads)
         shape = camera.height, camera.width
         image = Image(np.empty((*shape, 3), np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32))
-        used, colour = np.empty(columns * tile_rows, np.int64), np.asarray(background, np.float32)
+        used, colour = np.empty(columns * bands, np.int64), np.asarray(background, np.float32)
         out = (columns, offsets, ids, rows, colour, image.rgb, image.alpha, image.depth, used)
         run(blend, [(*span, *out) for span in self._parts(len(used))], self.threads)
-        return View(image, cam, bands, colour, rows, order, columns, offsets, ids, total, slots, used)
+        return View(image, model, rows, order, columns, offsets, ids, total, slots, used)
+
+    def pull_back(self, view: View, grad: F32) -> Gradients:
+        """Vector-Jacobian product of dL/d rgb (H, W, 3) with a view. Raises UsageError if the shape differs."""
+        if grad.shape != view.image.rgb.shape:
+            raise UsageError(f"image gradient is {grad.shape}, expected {view.image.rgb.shape}")
+        grad = np.ascontiguousarray(grad, np.float32)
+        sums = np.empty((len(view.ids), SUMS), np.float32)
+        fixed = (view.columns, view.offsets, view.ids, view.rows, view.image.rgb, grad, view.used, sums)
+        run(blend_grad, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
+        stored = view.model[3:]
+        out = Gradients(
+            *(np.zeros_like(array) for array in stored),
+            means2d=np.zeros((len(view.rows), 2), np.float32),
+            contribution=np.zeros(len(view.rows), np.float32),
+        )
+        arrays = tuple(getattr(out, field.name) for field in fields(out))
+        tail = (*view.model, view.rows, view.total, view.slots, sums, arrays)
+        run(project_grad, [(*span, *tail) for span in self._parts(len(view.rows))], self.threads)
+        return out
 
     def _parts(self, count: int) -> list[tuple[int, int]]:
         return parts(count, 1 if self.threads == 1 else self.threads * PARTS)
