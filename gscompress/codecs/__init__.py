@@ -5,4 +5,10 @@ from __future__ import annotations
 from gscompress.codecs.base import Codec
 from gscompress.registry import Registry
 
-CODECS: Registry[type[Codec]] = Registry("codec", {})
+_HERE = "gscompress.codecs"
+CODECS: Registry[type[Codec]] = Registry(
+    "codec",
+    {
+        "lossless": f"{_HERE}.lossless:LosslessCodec",
+    },
+)

@@ -16,12 +16,14 @@ class Codec(ABC):
 
     version: raised whenever the bytes change; decoders keep every version they ever had.
     cites: the source of the method. needs: what must be in the Context besides the scene ("renderer", "photos").
+    kinds: the chunk types that ``encode`` emits and ``decode`` understands; files with other critical ones are refused.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     cites: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset()
+    kinds: ClassVar[frozenset[str]] = frozenset({"BASE", "FINE"})
 
     @abstractmethod
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:

@@ -1,15 +1,16 @@
 """Lossless coding of float32 columns that belong together (the coefficients of one SH band, three scales, …).
 
-Sign, exponent and the three highest mantissa bits are coded with mixed contexts (see binary.py): the value to the left
-(in SH the same coefficient of another colour), the value above (the Gaussian before, near in space) and the largest
-exponent so far in the row. The mantissa's other bits are noise in trained scenes and go out raw, except for low bits
-that are zero in every value (scenes rounded to half precision). Works on bit patterns: NaN payloads and -0 come back.
+Sign, exponent and the seven highest mantissa bits are coded with mixed contexts (see binary.py): the value to the left
+(in SH the same coefficient of another colour), the value above (the Gaussian before, near in space) and a partner:
+``stride`` columns back (in SH the same colour's coefficient before), or the value above when the stride is 1.
+Mantissa bits follow the left value and the partner for as long as all bits so far agree: Adam moves rarely seen
+coefficients in lockstep, so that many are alike. The other bits are noise and go out raw, except low bits that are zero
+in every value (scenes rounded to half precision). Works on bit patterns: NaN payloads and -0 come back.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import numba as nb
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from gscompress.entropy.binary import (
     DECODE,
     FRESH,
+    INPUTS,
     LIMIT,
     MODE,
     ONE,
@@ -34,42 +36,44 @@ from gscompress.entropy.binary import (
 )
 from gscompress.errors import UnreadableError
 
+I64 = npt.NDArray[np.int64]
 U32 = npt.NDArray[np.uint32]
 BLOCK = 1 << 20  # values per rANS stream; the model lives on from block to block
 _NODES = 32
-_LOWEST = 103  # exponents 104 to 133 have a rank of their own (1 to 30); 31 is zero and subnormals, 0 any other
-_SUBNORMAL = 31
-_DECISIONS = 13  # log entries of one value at most: 5 rank + exponent + sign + 3 mantissa + 2 raw
+_BEFORE_FIRST = 103  # exponents 104 to 133 (2^-23 to 2^6) have ranks 1 to 30; rank 0 is any other
+_TINY = 31  # rank of zero and subnormals
+_RANK_STEPS, _STEPS = 5, 13  # decisions of a value: 5 for the rank, the sign, 7 mantissa bits
+_LOG = _STEPS + 3  # log entries that one value can take
+_CONTEXTS = 96  # per column
 _LOWER = np.uint64(1 << 31)
 
 
-def encode_columns(bits: U32) -> bytes:
-    """Code (N, C) float32 bit patterns."""
+def encode_columns(bits: U32, stride: int = 1) -> bytes:
+    """Code (N, C) float32 bit patterns. ``stride``: how many columns back a value's partner lies, 1 for none."""
     rows, columns = bits.shape
     union = int(np.bitwise_or.reduce(bits, axis=None)) if bits.size else 0
-    silent = min((union & -union).bit_length() - 1, 20) if union else 20
+    silent = min((union & -union).bit_length() - 1, 16) if union else 16
     parts, model = [struct.pack("<B", silent)], _model(columns)
     for start in range(0, rows, _step(columns)):
         block = np.ascontiguousarray(bits[start : start + _step(columns)])
-        coder, log = begin_encoding(block.size * _DECISIONS)
-        _code(coder, log, block, silent, *model)
+        coder, log = begin_encoding(block.size * _LOG)
+        _code(coder, log, block, silent, stride, *model)
         stream = finish_encoding(coder, log)
         parts += [struct.pack("<I", len(stream)), stream]
     return b"".join(parts)
 
 
-def decode_columns(data: bytes, rows: int, columns: int) -> U32:
-    """The reverse of ``encode_columns``. Raises UnreadableError."""
+def decode_columns(data: bytes, rows: int, columns: int, stride: int = 1) -> U32:
+    """The reverse of ``encode_columns``: (rows, columns) bit patterns. Raises UnreadableError."""
     out = np.zeros((rows, columns), np.uint32)
     model, position = _model(columns), 1
     silent = data[0] if data else 255
-    if silent > 20:
+    if silent > 16:
         raise UnreadableError("a stream of floats has no valid start: the file is corrupt")
     for start in range(0, rows, _step(columns)):
-        block = out[start : start + _step(columns)]
         length = int.from_bytes(data[position : position + 4], "little")
         coder, words = begin_decoding(data[position + 4 : position + 4 + length])
-        _code(coder, words, block, silent, *model)
+        _code(coder, words, out[start : start + _step(columns)], silent, stride, *model)
         finish_decoding(coder)
         position += 4 + length
     if position != len(data):
@@ -81,52 +85,52 @@ def _step(columns: int) -> int:
     return max(1, BLOCK // columns)
 
 
-def _model(columns: int) -> tuple[Any, Any]:
-    contexts = 96 * columns + 32
-    weights = np.full(3 * 2 * _NODES, int(0.4 * 65536), np.int64)
-    return np.full(contexts * _NODES, FRESH, np.uint32), np.repeat(weights[None], columns, 0).ravel()
+def _model(columns: int) -> tuple[U32, I64]:
+    """Fresh counters and mixer weights: per column and node, one set for ranks and one for signs and mantissas."""
+    weights = np.full(columns * 2 * _NODES * INPUTS, int(0.4 * 65536), np.int64)
+    return np.full(columns * _CONTEXTS * _NODES, FRESH, np.uint32), weights
+
+
+@nb.njit(forceinline=True, nogil=True)
+def _split(value: int) -> tuple[int, int]:
+    """Rank of the exponent; sign and seven mantissa bits (of tiny values: sign, and whether there is a mantissa)."""
+    exponent, mantissa = (value >> 23) & 255, value & 0x7FFFFF
+    sign = value >> 31 << 7
+    if exponent == 0:
+        return np.int64(_TINY), sign | np.int64(mantissa != 0)
+    rank = exponent - _BEFORE_FIRST
+    return (rank if 0 < rank < _TINY else np.int64(0)), sign | mantissa >> 16
 
 
 @nb.njit(cache=True, nogil=True)
-def _code(
-    coder: npt.NDArray[np.int64],
-    words: U32,
-    bits: U32,
-    silent: int,
-    counters: U32,
-    weights: npt.NDArray[np.int64],
-) -> None:
-    """Both directions over one block. Steps of a value: 0-4 exponent's rank, 5 sign, 6-8 mantissa, then raw bits."""
+def _code(coder: I64, words: U32, bits: U32, silent: int, stride: int, counters: U32, weights: I64) -> None:
+    """Both directions over one block; everything in one function, as in plane.py and for the same reason."""
     rows, columns = bits.shape
     decoding = coder[MODE] == DECODE
     x, position, limit = np.uint64(coder[STATE]), coder[POSITION], coder[LIMIT]
-    above_rank = np.zeros(columns, np.int64)
-    above_top = np.zeros(columns, np.int64)  # sign << 3 | three highest mantissa bits
+    ranks, tops = np.zeros(columns, np.int64), np.zeros(columns, np.int64)  # the row above, overwritten by this one
     for i in range(rows):
-        left_rank, left_top, best = np.int64(0), np.int64(0), np.int64(0)
+        left_rank, left_top, largest = np.int64(0), np.int64(0), np.int64(0)
         for j in range(columns):
+            above_rank, above_top = ranks[j], tops[j]
+            back_rank, back_top = above_rank, above_top
+            if stride > 1:
+                back_rank, back_top = np.int64(0), np.int64(0)
+                if j >= stride:
+                    back_rank, back_top = ranks[j - stride], tops[j - stride]
             value = np.int64(bits[i, j])
-            exponent = (value >> 23) & 255
-            rank = np.int64(_SUBNORMAL)
-            if exponent:
-                rank = exponent - _LOWEST if _LOWEST < exponent < _LOWEST + _SUBNORMAL else np.int64(0)
-            mantissa = value & 0x7FFFFF
-            top = (value >> 31) << 3 | (np.int64(mantissa != 0) if rank == _SUBNORMAL else mantissa >> 20)
-            a = j * 16 + (left_rank >> 1)
-            b = columns * 16 + j * 16 + (above_rank[j] >> 1)
-            c = columns * 32 + j * 16 + (best >> 1)
-            w = np.int64(j) * 2 * _NODES
+            rank, top = _split(value)
             if decoding:
                 rank, top = np.int64(0), np.int64(0)
-            node, rest = np.int64(1), 0
-            step = 0
-            while step < 9:
-                if step < 5:
-                    bit = (rank >> (4 - step)) & 1
-                else:
-                    bit = (top >> (8 - step)) & 1
+            a = j * 16 + (left_rank >> 1)
+            b = columns * 16 + j * 16 + (above_rank >> 1)
+            c = columns * 32 + j * 16 + ((back_rank if stride > 1 else largest) >> 1)
+            w = np.int64(j) * 2 * _NODES
+            node, step, left_agrees, back_agrees = np.int64(1), 0, False, False
+            while step < _STEPS:
+                bit = (rank >> (4 - step)) & 1 if step < _RANK_STEPS else (top >> (12 - step)) & 1
                 ia, ib, ic = np.uint64(a * _NODES + node), np.uint64(b * _NODES + node), np.uint64(c * _NODES + node)
-                w0 = np.uint64((w + node) * 3)
+                w0 = np.uint64((w + node) * INPUTS)
                 w1, w2 = w0 + np.uint64(1), w0 + np.uint64(2)
                 va, vb, vc = np.int64(counters[ia]), np.int64(counters[ib]), np.int64(counters[ic])
                 sa, sb, sc = stretch(va), stretch(vb), stretch(vc)
@@ -152,67 +156,67 @@ def _code(
                 counters[ia] = np.uint32(learn(va, bit))
                 counters[ib] = np.uint32(learn(vb, bit))
                 counters[ic] = np.uint32(learn(vc, bit))
-                if step < 4:
-                    node = node << 1 | bit
-                    if decoding:
-                        rank |= bit << (4 - step)
-                elif step == 4:
-                    if decoding:
-                        rank |= bit
-                    a = columns * 48 + j * 32 + rank
-                    b = columns * 80 + j * 16 + (left_top >> 3 << 1 | above_top[j] >> 3)
-                    c = columns * 96 + rank
-                    w, node = np.int64(j) * 2 * _NODES + _NODES, np.int64(0)
-                else:
-                    if decoding:
-                        top |= bit << (8 - step)
-                    if step == 5:
-                        b = columns * 80 + j * 16 + (4 + (above_top[j] & 7) if above_rank[j] == rank else 12)
-                        node = np.int64(1)
-                        if rank == _SUBNORMAL:
-                            step, node = 7, np.int64(16)  # one flag: is there a mantissa at all
-                    else:
-                        node = node << 1 | bit
                 step += 1
-            # Raw: an exponent without a rank, then the mantissa below what was modelled.
-            for part in range(3):
-                if part == 0:
-                    count, field = (8 if rank == 0 else 0), exponent
+                if step < _RANK_STEPS:
+                    node = node << 1 | bit
+                    rank |= bit << (5 - step)
+                elif step == _RANK_STEPS:
+                    rank |= bit
+                    a, w, node = columns * 48 + j * 32 + rank, w + _NODES, np.int64(0)
+                    b = columns * 80 + j * 8 + 4 + (left_top >> 7 << 1 | above_top >> 7)
+                    c = columns * 88 + j * 8 + 4 + (back_top >> 7)
+                    left_agrees, back_agrees = left_rank == rank, back_rank == rank
                 else:
-                    held = 20 - silent
-                    if rank == _SUBNORMAL:
-                        held = 23 - silent if top & 1 else 0
-                    count = min(held, 12) if part == 1 else max(held - 12, 0)
-                    field = (mantissa >> silent >> (0 if part == 1 else 12)) & ((1 << count) - 1)
-                if count:
-                    if decoding:
-                        field = np.int64(x & np.uint64((1 << count) - 1))
-                        x >>= np.uint64(count)
-                        if x < _LOWER:
-                            if position < limit:
-                                x = (x << np.uint64(32)) | np.uint64(words[np.uint64(position)])
-                                position += 1
-                            else:
-                                x, position = _LOWER, limit + 1
-                        if part == 0:
-                            exponent = field
+                    shift = 13 - step
+                    top |= bit << shift
+                    if step == 6 and rank == _TINY:
+                        step, node = _STEPS - 1, np.int64(_NODES - 1)  # a single flag is left
+                    elif step < _STEPS:
+                        if step > 6:
+                            left_agrees = left_agrees and (left_top >> shift) & 1 == bit
+                            back_agrees = back_agrees and (back_top >> shift) & 1 == bit
+                        done = step - 6  # mantissa bits: a tree of the first three, then one node per bit
+                        node = (1 << done) | ((top & 127) >> (7 - done)) if done < 3 else np.int64(5 + done)
+                        b = columns * 80 + j * 8 + ((left_top >> (shift - 1)) & 1 if left_agrees else 2)
+                        c = columns * 88 + j * 8 + ((back_top >> (shift - 1)) & 1 if back_agrees else 2)
+            # Raw: an exponent without rank (8 bits), then the mantissa below what was modelled, up to 12 + 11 bits.
+            held = np.int64(16 - silent)
+            if rank == _TINY:
+                held = 23 - silent if top & 1 else np.int64(0)
+            exponent, mantissa = (value >> 23) & 255, (value & 0x7FFFFF) >> silent
+            known = np.int64(0)
+            for part in range(3):
+                count = (8 if rank == 0 else 0) if part == 0 else (min(held, 12) if part == 1 else max(held - 12, 0))
+                if count == 0:
+                    continue
+                field = exponent if part == 0 else (mantissa >> (12 * (part - 1))) & ((1 << count) - 1)
+                if decoding:
+                    field = np.int64(x & np.uint64((1 << count) - 1))
+                    x >>= np.uint64(count)
+                    if x < _LOWER:
+                        if position < limit:
+                            x = (x << np.uint64(32)) | np.uint64(words[np.uint64(position)])
+                            position += 1
                         else:
-                            rest |= field << (silent + (0 if part == 1 else 12))
+                            x, position = _LOWER, limit + 1
+                    if part == 0:
+                        exponent = field
                     else:
-                        words[np.uint64(position)] = np.uint32(0x80000000 | (count << 16) | field)
-                        position += 1
+                        known |= field << (silent + 12 * (part - 1))
+                else:
+                    words[np.uint64(position)] = np.uint32(0x80000000 | (count << 16) | field)
+                    position += 1
             if decoding:
-                if rank == _SUBNORMAL:
+                if rank == _TINY:
                     exponent = np.int64(0)
                 else:
-                    rest |= (top & 7) << 20
-                    if rank:
-                        exponent = rank + _LOWEST
-                bits[i, j] = np.uint32((top >> 3) << 31 | exponent << 23 | rest)
-            above_rank[j], above_top[j] = rank, top
+                    known |= (top & 127) << 16
+                    exponent = rank + _BEFORE_FIRST if rank else exponent
+                bits[i, j] = np.uint32(top >> 7 << 31 | exponent << 23 | known)
+            ranks[j], tops[j] = rank, top
             left_rank, left_top = rank, top
-            if rank != _SUBNORMAL and rank > best:
-                best = rank
+            if rank != _TINY:
+                largest = max(largest, rank)
         if decoding and position > limit:
             break
     coder[STATE], coder[POSITION] = np.int64(x), position

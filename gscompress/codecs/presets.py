@@ -1,0 +1,14 @@
+"""Presets by name. Each recipe sits beside its codec; nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+from gscompress.recipe import Recipe
+from gscompress.registry import Registry
+
+_HERE = "gscompress.codecs"
+PRESETS: Registry[Recipe] = Registry(
+    "preset",
+    {
+        "lossless": f"{_HERE}.lossless:LOSSLESS",
+    },
+)
