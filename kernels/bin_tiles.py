@@ -7,8 +7,8 @@ e = p dx + r dy. Same idea as Speedy-Splat's AccuTile (Hanson et al. 2025) and S
 (Radl et al. 2024).
 
 Depths are sorted once per Gaussian and tiles with a stable 16-bit sort per pair, which moves about a quarter
-of the bytes of one 64-bit (tile, depth) sort per pair. The emitting kernel runs over pairs, not Gaussians (binary search in
-the prefix sums), so that a Gaussian that fills the screen costs no more than its pairs.
+of the bytes of one 64-bit (tile, depth) sort per pair. The emitting kernel runs over pairs, not Gaussians
+(binary search in the prefix sums), so that a Gaussian that fills the screen costs no more than its pairs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy.typing as npt
 import torch
 import triton
 import triton.language as tl
-
 from gscompress.kernels.record import LOG2_ALPHA_MIN, SLOTS, TILE
+
+from gscompress.errors import UsageError
 
 BLOCK = 128
 SLACK = tl.constexpr(1 / 64)
@@ -150,18 +151,21 @@ def emit_kernel(
         left_over -= right - left
         tile_row += 1
     tl.store(tiles + pair, tile.to(tiles.dtype.element_ty), mask=inside)
-    tl.store(ids + pair, row.to(tl.int32), mask=inside)
+    tl.store(ids + pair, row, mask=inside)
 
 
 def bin_tiles(records: torch.Tensor, width: int, height: int) -> Bins:
     """Bin records (N, 10) for a picture of ``width`` x ``height`` pixels. One host synchronisation (the pair count)."""
     n, device = len(records), records.device
     columns, rows = math.ceil(width / 16), math.ceil(height / 16)
-    order = torch.sort(records[:, 9], stable=True).indices
+    order = torch.sort(records[:, 9], stable=True).indices.to(torch.int32)
     counts = torch.empty(n, dtype=torch.int32, device=device)
-    count_kernel[(triton.cdiv(n, BLOCK),)](records, order, counts, n, columns, rows, BLOCK=BLOCK)
+    if n:
+        count_kernel[(triton.cdiv(n, BLOCK),)](records, order, counts, n, columns, rows, BLOCK=BLOCK)
     ends = torch.cumsum(counts, 0)
-    pairs = int(ends[-1])
+    pairs = int(ends[-1]) if n else 0
+    if pairs >= 2**31:
+        raise UsageError(f"{n} Gaussians touch {pairs} tiles of this view: too many, render a smaller picture")
     narrow = torch.int16 if columns * rows < 32767 else torch.int32
     tiles = torch.empty(pairs, dtype=narrow, device=device)
     ids = torch.empty(pairs, dtype=torch.int32, device=device)

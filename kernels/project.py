@@ -9,12 +9,11 @@ a c - b^2 cancels. Arrays are planar, (channels, N), so that neighbouring lanes 
 from __future__ import annotations
 
 import numpy as np
-import torch
 import triton
 import triton.language as tl
+from gscompress.kernels.record import BLUR, GAIN, LOG2_ALPHA_MIN, SLOTS
 
 from gscompress.camera import Camera
-from gscompress.kernels.record import BLUR, GAIN, LOG2_ALPHA_MIN, SLOTS
 
 BLOCK = 128
 
@@ -127,7 +126,7 @@ def store_geometry(
     """Project activated Gaussians (linear scales, unit quaternions, opacity in [0, 1]) and store slots 0-5 and 9."""
     sx, sy, ux, uy, tz, drawn = view(camera, x, y, z)
     a0, b0, _c0, a1, b1, _c1, a2, b2, _c2 = image_axes(camera, ux, uy, tz, qw, qx, qy, qz)
-    xx, xy, yy, sharp, det = covariance(a0 * s0, b0 * s0, a1 * s1, b1 * s1, a2 * s2, b2 * s2)
+    _xx, xy, yy, sharp, det = covariance(a0 * s0, b0 * s0, a1 * s1, b1 * s1, a2 * s2, b2 * s2)
     log2_opacity = tl.log2(opacity)
     if MIP:
         log2_opacity += 0.5 * (tl.log2(sharp) - tl.log2(det))

@@ -5,18 +5,15 @@ registers; the offset terms are per column or per row, so a pixel costs two oper
 A tile stops when no pixel can be changed any more. Transmittance is 0 in pixels that are done.
 
 The backward kernel walks front to back too: with rest_i = <v, colour behind i> known from the finished picture,
-d alpha_i = T_i <v, c_i> - rest_i / (1 - alpha_i) (Kerbl et al. 2023, written as a running difference), so that nothing but
+d alpha_i = T_i <v, c_i> - rest_i / (1 - alpha_i) (Kerbl et al. 2023, as a running difference), so that nothing but
 the picture is kept from the forward pass. Sums over the tile's pixels go out as one 10-wide atomic add per pair.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import triton
 import triton.language as tl
-
 from gscompress.kernels.bin_tiles import Bins
 from gscompress.kernels.record import ALPHA_MAX, LOG2_ALPHA_MIN, SLOTS, TILE, TRANSMITTANCE_MIN
 
@@ -217,3 +214,28 @@ def rasterize_backward(
         records, bins.ids, bins.starts, rgb, rgb_grad, grads, width, height, bins.columns, num_warps=warps
     )
     return grads
+
+
+def rasterize_slow(
+    records: torch.Tensor, width: int, height: int, background: tuple[float, float, float]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The twin of both kernels: every record on every pixel, any float dtype, differentiated by torch.
+
+    Returns rgb, alpha, depth and the summed blending weight of each record (N,).
+    """
+    near_first = torch.argsort(records[:, 9].detach(), stable=True)
+    x, y, p, r, m, log2_opacity = (records[near_first, slot, None, None] for slot in range(6))
+    dx = torch.arange(width, dtype=records.dtype) + 0.5 - x
+    dy = (torch.arange(height, dtype=records.dtype) + 0.5)[:, None] - y
+    alpha = torch.clamp(2 ** (log2_opacity - (p * dx + r * dy) ** 2 - (m * dy) ** 2), max=ALPHA_MAX.value)
+    alpha = torch.where(alpha >= 1 / 255, alpha, 0.0)
+    behind = torch.cumprod(1 - alpha, 0)
+    before = torch.cat([torch.ones_like(behind[:1]), behind[:-1]])
+    weight = torch.where(behind >= TRANSMITTANCE_MIN.value, alpha * before, 0.0)
+    covered = weight.sum(0)
+    rgb = torch.einsum("nyx,nc->yxc", weight, records[near_first, 6:9])
+    rgb = rgb + (1 - covered)[..., None] * torch.tensor(background, dtype=records.dtype)
+    depth = torch.einsum("nyx,n->yx", weight, torch.nan_to_num(records[near_first, 9], posinf=0.0))
+    weights = torch.empty_like(records[:, 0])
+    weights[near_first] = weight.detach().sum((1, 2))
+    return rgb, covered, depth, weights
