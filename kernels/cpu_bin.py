@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 from gscompress.kernels.cpu_blend import TILE_H, TILE_W
+from gscompress.kernels.cpu_jit import splat_kernel, splat_part
 from gscompress.kernels.cpu_project import CHORD2, INV_REACH2, REACH_X, REACH_Y, SLOPE, X, Y
 from gscompress.kernels.cpu_threads import parts, run
 
@@ -20,7 +20,7 @@ U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def column_span(row: Any, top: int, columns: int) -> Any:
     """First and one past the last tile column that the ellipse touches within the band of tile rows at pixel ``top``.
 
@@ -42,7 +42,7 @@ def column_span(row: Any, top: int, columns: int) -> Any:
     return max(0, min(first, columns)), max(0, min(last, columns))
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def band_span(row: Any, bands: int) -> Any:
     """First and one past the last row of tiles that the ellipse can touch."""
     first = math.floor((row[Y] - row[REACH_Y] - 0.5) / TILE_H)
@@ -50,7 +50,7 @@ def band_span(row: Any, bands: int) -> Any:
     return max(0, min(first, bands)), max(0, min(last, bands))
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_kernel
 def walk(
     start: int,
     stop: int,

@@ -28,6 +28,7 @@ from gscompress.kernels.cpu_blend import (
     row_span,
     update_live,
 )
+from gscompress.kernels.cpu_jit import pixel_kernel, pixel_part
 from gscompress.kernels.cpu_project import BLUE, GREEN, LOG, QXX, QXY, QYY, RED, X, Y
 
 # Columns of the sums over pixels. h = dL / d ln alpha; (dx, dy) = pixel centre minus Gaussian centre.
@@ -39,7 +40,7 @@ _W = nb.uint64(TILE_W)
 _P = nb.uint64(PIXELS)
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@pixel_part
 def pull_row(state: Any, at: Any, lanes: Any, row: Any, dx0: Any, dy: Any) -> None:
     """Walk one Gaussian over the 16 pixels at ``at`` and add to the lane sums.
 
@@ -78,7 +79,7 @@ def pull_row(state: Any, at: Any, lanes: Any, row: Any, dx0: Any, dy: Any) -> No
         lanes[lane + _W * nb.uint64(6)] += weight
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@pixel_part
 def fold_lanes(lanes: Any, dx0: Any, out: Any) -> None:
     """Lane sums → the ten sums of a pair: a lane's dx is the same in every row, so x moments wait until here."""
     h, hx, hxx, hy, hxy, hyy = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
@@ -100,7 +101,7 @@ def fold_lanes(lanes: Any, dx0: Any, out: Any) -> None:
     out[D_RED], out[D_GREEN], out[D_BLUE], out[WEIGHT] = red, green, blue, weight
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@pixel_part
 def load_tile(state: Any, x0: int, y0: int, rgb: Any, grad: Any) -> None:
     """Set a tile's state to the start of the walk; pixels outside the picture are done before they begin."""
     height, width = rgb.shape[:2]
@@ -116,7 +117,7 @@ def load_tile(state: Any, x0: int, y0: int, rgb: Any, grad: Any) -> None:
                 state[i + PIXELS] += g * rgb[y0 + y, x0 + x, c]
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@pixel_kernel
 def blend_grad(
     start: int,
     stop: int,

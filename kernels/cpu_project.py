@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
+from gscompress.kernels.cpu_jit import splat_kernel, splat_part
 from gscompress.kernels.cpu_sh import sh_basis
 
 # Columns of a packed row. The exponent of a pixel at offset (dx, dy) from the centre, in base 2, is
@@ -32,7 +32,7 @@ BLUR = 0.3
 MARGIN = 1e-3  # widens the ellipse against float32 rounding; the pixel test decides
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def rotation(w: float, x: float, y: float, z: float) -> Any:
     """The nine entries of the rotation matrix of a unit quaternion, row by row."""
     return (
@@ -48,7 +48,7 @@ def rotation(w: float, x: float, y: float, z: float) -> Any:
     )
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def screen_rows(cam: Any, tx: float, ty: float, tz: float) -> Any:
     """The 2x3 matrix J W: derivative of the pixel position by world position, with gsplat's clamped view angle."""
     ux = min(max(tx / tz, -cam[LIM_X0]), cam[LIM_X1])
@@ -65,7 +65,7 @@ def screen_rows(cam: Any, tx: float, ty: float, tz: float) -> Any:
     )
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def to_view(cam: Any, x: float, y: float, z: float) -> Any:
     """World point → view point."""
     w = W2C
@@ -76,7 +76,7 @@ def to_view(cam: Any, x: float, y: float, z: float) -> Any:
     )
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def half_axes(jw: Any, log_scales: Any, quats: Any, i: int) -> Any:
     """The 2x3 matrix U = J W R S of Gaussian i: its screen covariance is U U^T."""
     qw, qx, qy, qz = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
@@ -93,7 +93,7 @@ def half_axes(jw: Any, log_scales: Any, quats: Any, i: int) -> Any:
     )
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@splat_kernel
 def project(
     start: int,
     stop: int,
@@ -149,6 +149,8 @@ def project(
             red += basis[k] * sh[i, k, 0]
             green += basis[k] * sh[i, k, 1]
             blue += basis[k] * sh[i, k, 2]
+        if not max(abs(red), abs(green), abs(blue)) < 1e30:
+            continue
         row = rows[i]
         row[X], row[Y] = px, py
         row[QXX], row[QXY], row[QYY] = -0.5 * LOG2_E * yy / det, LOG2_E * xy / det, -0.5 * LOG2_E * xx / det

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 from gscompress.kernels.cpu_blend_grad import D_RED, HX, HXX, HXY, HY, HYY, SUMS, WEIGHT, H
+from gscompress.kernels.cpu_jit import splat_kernel, splat_part
 from gscompress.kernels.cpu_project import (
     BLUR,
     EYE,
@@ -31,7 +31,7 @@ from gscompress.kernels.cpu_project import (
 from gscompress.kernels.cpu_sh import sh_basis, sh_basis_grad
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def covariance_grad(s: Any, u: Any, mip: bool) -> Any:
     """Gradient by the dilated covariance (xx, xy, yy; xy of one of the two equal entries) and by the centre."""
     xx, yy = u[0] * u[0] + u[1] * u[1] + u[2] * u[2], u[3] * u[3] + u[4] * u[4] + u[5] * u[5]
@@ -49,7 +49,7 @@ def covariance_grad(s: Any, u: Any, mip: bool) -> Any:
     return v00, v01, v11, a * s[HX] + b * s[HY], b * s[HX] + c * s[HY]
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def rotation_grad(r: Any, quats: Any, i: int, out: Any) -> None:
     """dL/dR (nine entries) → gradient of the stored, unnormalised quaternion."""
     w, x, y, z = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
@@ -66,7 +66,7 @@ def rotation_grad(r: Any, quats: Any, i: int, out: Any) -> None:
     out[i, 2], out[i, 3] = (dy - y * along) / norm, (dz - z * along) / norm
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def axes_grad(du: Any, jw: Any, log_scales: Any, quats: Any, i: int, quats_grad: Any) -> Any:
     """dL/dU → quaternion gradient (written) and dL/d(J W) (six entries, returned)."""
     qw, qx, qy, qz = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
@@ -96,7 +96,7 @@ def axes_grad(du: Any, jw: Any, log_scales: Any, quats: Any, i: int, quats_grad:
     )
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def position_grad(cam: Any, t: Any, jw: Any, d: Any, gx: float, gy: float) -> Any:
     """World gradient of a centre from dL/d(J W) = d and dL/d pixel = (gx, gy)."""
     tx, ty, tz = t
@@ -120,7 +120,7 @@ def position_grad(cam: Any, t: Any, jw: Any, d: Any, gx: float, gy: float) -> An
     )
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def colour_grad(cam: Any, bands: int, mean: Any, sh: Any, row: Any, s: Any, basis: Any, slope: Any, out: Any) -> Any:
     """SH gradient (written to ``out`` (K, 3)) and the gradient of the centre through the viewing direction."""
     dx, dy, dz = mean[0] - cam[EYE], mean[1] - cam[EYE + 1], mean[2] - cam[EYE + 2]
@@ -142,7 +142,7 @@ def colour_grad(cam: Any, bands: int, mean: Any, sh: Any, row: Any, s: Any, basi
     return (gx - dx * along) * inv, (gy - dy * along) * inv, (gz - dz * along) * inv
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_kernel
 def project_grad(
     start: int,
     stop: int,

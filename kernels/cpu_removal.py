@@ -27,13 +27,14 @@ from gscompress.kernels.cpu_blend import (
     row_span,
     update_live,
 )
+from gscompress.kernels.cpu_jit import pixel_kernel, pixel_part
 from gscompress.kernels.cpu_project import BLUE, GREEN, LOG, QXX, QXY, QYY, RED, X, Y
 
 _W = nb.uint64(TILE_W)
 _P = nb.uint64(PIXELS)
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@pixel_part
 def remove_row(state: Any, at: Any, row: Any, dx0: Any, dy: Any) -> Any:
     """Walk one Gaussian over 16 pixels; state: transmittance and the colour (3) still to come. Returns the error."""
     qxx, q1, q0 = row[QXX], row[QXY] * dy, row[LOG] + row[QYY] * dy * dy
@@ -63,7 +64,7 @@ def remove_row(state: Any, at: Any, row: Any, dx0: Any, dy: Any) -> Any:
     return error
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@pixel_kernel
 def removal(
     start: int, stop: int, columns: int, offsets: Any, ids: Any, rows: Any, rgb: Any, used: Any, errors: Any
 ) -> None:

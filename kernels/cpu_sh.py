@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
+from gscompress.kernels.cpu_jit import splat_part
 
 from gscompress.sh import C0, C1, C2, C3
 
@@ -12,7 +12,7 @@ C20, C21, C22, C23, C24 = C2
 C30, C31, C32, C33, C34, C35, C36 = C3
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def sh_basis(x: float, y: float, z: float, bands: int, out: Any) -> None:
     """Write the first ``bands`` (1, 4, 9 or 16) basis values of the unit direction (x, y, z) to ``out``."""
     out[0] = C0
@@ -31,7 +31,7 @@ def sh_basis(x: float, y: float, z: float, bands: int, out: Any) -> None:
     out[14], out[15] = C35 * z * (xx - yy), C36 * x * (xx - 3 * yy)
 
 
-@nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+@splat_part
 def sh_basis_grad(x: float, y: float, z: float, bands: int, out: Any) -> None:
     """Write the partial derivatives of the basis polynomials by x, y and z to ``out`` (3, 16)."""
     out[:, :4] = 0

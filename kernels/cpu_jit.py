@@ -1,0 +1,19 @@
+"""How the CPU kernels are compiled.
+
+error_model="numpy" matters most: Python's check for division by zero is a branch, and a branch keeps a loop from being
+vectorised. Pixel loops get all of fastmath, since their inputs are finite by construction; per-Gaussian code keeps the
+rules for NaN and infinity, since it is what rejects them.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+
+FINITE = {"contract", "reassoc", "arcp", "nsz", "afn"}
+
+# Entry points, called from Python on several threads, kept in numba's cache.
+pixel_kernel = nb.njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+splat_kernel = nb.njit(nogil=True, cache=True, error_model="numpy", fastmath=FINITE)
+# Parts of them, inlined by the compiler; without wrappers for Python they compile faster.
+pixel_part = nb.njit(error_model="numpy", fastmath=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+splat_part = nb.njit(error_model="numpy", fastmath=FINITE, no_cpython_wrapper=True, no_cfunc_wrapper=True)
