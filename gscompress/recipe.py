@@ -25,6 +25,11 @@ class Recipe:
     transforms: tuple[Transform, ...]
     codec: Codec
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What must be in the Context for it to run: what its codec or one of its transforms needs."""
+        return self.codec.needs.union(*(getattr(t, "needs", frozenset()) for t in self.transforms))
+
     def prepare(self, scene: Scene, ctx: Context) -> Scene:
         """The scene after all transforms, as the codec gets it."""
         for transform in self.transforms:

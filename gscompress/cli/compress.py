@@ -1,0 +1,80 @@
+"""``gscompress compress``: any splat file to ``.gscz``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gscompress.cli import console
+from gscompress.cli.options import Do, Force, Json, Source
+from gscompress.errors import OutputExistsError, UsageError
+
+Output = Annotated[Path, typer.Argument(metavar="OUT", help="The .gscz file to write.")]
+Preset = Annotated[str, typer.Option(metavar="NAME", help="What to do; 'gscompress presets' lists them.")]
+Quality = Annotated[float | None, typer.Option(metavar="0..100", help="0 is smallest, 100 is best.")]
+Size = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Largest file, as 5MB: search the quality that fills it.")
+]
+Cameras = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Views to judge by (cameras.json, transforms.json, COLMAP); default: generated."),
+]
+
+
+def compress(
+    source: Source,
+    target: Output,
+    preset: Preset = "default",
+    quality: Quality = None,
+    target_size: Size = None,
+    do: Do = None,
+    cameras: Cameras = None,
+    as_json: Json = False,
+    force: Force = False,
+) -> None:
+    """Compress a scene to a .gscz file."""
+    from gscompress import api, formats
+    from gscompress.cli.views import context
+    from gscompress.container.reader import Reader, ledger
+
+    if target.suffix.lower() != ".gscz":
+        raise UsageError(f"{target.name}: compress writes .gscz files; for other formats use 'gscompress convert'")
+    if target.exists() and not force:
+        raise OutputExistsError(f"{target} exists: add --force to replace it")
+    wishes: dict[str, Any] = {"quality": quality, "do": do or ()}
+    recipe = api.recipe_for(preset, **wishes)
+    size = None if target_size is None else console.parse_size(target_size)
+    with console.progress() as log:
+        scene = formats.read(source, log)
+        started = time.perf_counter()
+        ctx = context(recipe, scene, cameras, log)
+        result = api.compress_to_file(scene, target, preset, **wishes, target_size=size, ctx=ctx, force=force)
+        seconds = time.perf_counter() - started
+    reader = Reader.open(target)
+    before, spent = console.size_of(source), ledger(reader, len(scene))
+    if as_json:
+        console.emit(
+            {
+                "input": str(source),
+                "output": str(target),
+                "input_bytes": before,
+                "output_bytes": result.size,
+                "ratio": round(before / result.size, 3),
+                "gaussians": len(scene),
+                "stored_gaussians": reader.header["scene"]["gaussians"],
+                "seconds": round(seconds, 3),
+                "codec": reader.header["codec"],
+                "recipe": reader.header["recipe"],
+                "ledger": spent.to_json(),
+                "warnings": log.warnings,
+            }
+        )
+        return
+    console.say(
+        f"{source.name} {console.size_text(before)} → {target.name} {console.size_text(result.size)} "
+        f"({before / result.size:.1f} times smaller, {result.size / max(len(scene), 1):.2f} bytes per Gaussian, "
+        f"{seconds:.1f} s)"
+    )

@@ -1,0 +1,120 @@
+"""The ``gscompress`` command: finds the verb, runs it, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from gscompress import __version__
+from gscompress.errors import GscompressError
+
+VERBS = {
+    "compress": "gscompress.cli.compress:compress",
+    "decompress": "gscompress.cli.decompress:decompress",
+    "convert": "gscompress.cli.convert:convert",
+    "info": "gscompress.cli.info:info",
+    "verify": "gscompress.cli.verify:verify",
+    "presets": "gscompress.cli.presets:presets",
+    "demo": "gscompress.cli.demo:demo",
+}
+"""Verb → function; a verb's module is imported when it is called (or listed), heavy libraries only inside functions."""
+
+EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED = 1, 130, 141
+# typer's own base of "what the user typed is wrong"; older typer takes it from click, newer brings its own copy.
+_CommandLineError: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+class _Verbs(typer.core.TyperGroup):
+    """A group that imports a verb when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name].partition(":")
+        one = typer.Typer(add_completion=False, rich_markup_mode=None)
+        one.command(cmd_name)(getattr(import_module(module), attribute))
+        return typer.main.get_command(one)
+
+
+app = typer.Typer(cls=_Verbs, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gscompress {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Compress trained Gaussian-splat scenes, get them back, and see what was lost."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+        code = EXIT_PIPE_CLOSED
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; never raises. Set GSCOMPRESS_DEBUG=1 to see tracebacks."""
+    try:
+        outcome = typer.main.get_command(app).main(arguments, prog_name="gscompress", standalone_mode=False)
+        return outcome if isinstance(outcome, int) else 0
+    except GscompressError as error:
+        return _fail(str(error), error.exit_code, arguments)
+    except _CommandLineError as error:
+        if not error.format_message():  # no arguments at all: the help has been printed
+            return int(error.exit_code)
+        return _fail(f"{error.format_message()} (see gscompress {_verb(arguments)}--help)", error.exit_code, arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", EXIT_INTERRUPTED, arguments)
+    except BrokenPipeError:
+        _drop_stdout()
+        return EXIT_PIPE_CLOSED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", EXIT_INTERNAL, arguments)
+    except MemoryError:
+        return _fail("out of memory: use a smaller scene or a machine with more", EXIT_INTERNAL, arguments)
+    except Exception as error:
+        hint = "set GSCOMPRESS_DEBUG=1 for the traceback and report it"
+        return _fail(f"internal error: {type(error).__name__}: {error} ({hint})", EXIT_INTERNAL, arguments)
+
+
+def _fail(message: str, code: int, arguments: list[str]) -> int:
+    if os.environ.get("GSCOMPRESS_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr)
+    if "--json" in arguments:
+        print(json.dumps({"error": line, "exit_code": code}))
+    return code
+
+
+def _verb(arguments: list[str]) -> str:
+    return f"{arguments[0]} " if arguments and arguments[0] in VERBS else ""
+
+
+def _drop_stdout() -> None:
+    """Whoever read our output is gone: keep Python from complaining about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
