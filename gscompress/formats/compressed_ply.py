@@ -48,6 +48,7 @@ class CompressedPlyFormat(Format):
         header = head[: head.find(b"end_header")]
         return is_ply(head) and b"\nelement chunk " in header and b" packed_position" in header
 
+    @np.errstate(all="ignore")  # damaged ranges hold anything
     def read(self, path: Path, log: EventLog) -> Scene:
         header = read_header(path)
         chunk, vertex = _elements(header)
@@ -187,20 +188,19 @@ def _read_vertices(header: Header, vertex: Element, ranges: tuple[F64, F64], log
     quats, logits = np.empty((count, 4), np.float32), np.empty(count, np.float32)
     sh = np.empty((count, 1, 3), np.float32)
     extreme = 0
-    with np.errstate(all="ignore"):
-        for rows, block in blocks(header, vertex):
-            position, rotation, scale, color = (block[name].astype(np.uint32) for name in _PACKED)
-            chunks = np.arange(rows.start, rows.stop) // _CHUNK
-            low, high = ranges[0][chunks], ranges[1][chunks]
-            means[rows] = _mix(low[:, :3], high[:, :3], _split(position, (21, 11, 0), _TOPS))
-            log_scales[rows] = _mix(low[:, 3:6], high[:, 3:6], _split(scale, (21, 11, 0), _TOPS))
-            rgb = _mix(low[:, 6:], high[:, 6:], _split(color, (24, 16, 8), np.full(3, 255.0)))
-            sh[rows, 0] = (rgb - 0.5) / C0
-            three = (_split(rotation, (20, 10, 0), np.full(3, 1023.0)) - 0.5) * math.sqrt(2)
-            quats[rows] = restore_largest(rotation >> 30, three)
-            alpha = color & 255
-            logits[rows] = LOGITS[alpha]
-            extreme += int(((alpha == 0) | (alpha == 255)).sum())
+    for rows, block in blocks(header, vertex):
+        position, rotation, scale, color = (block[name].astype(np.uint32) for name in _PACKED)
+        chunks = np.arange(rows.start, rows.stop) // _CHUNK
+        low, high = ranges[0][chunks], ranges[1][chunks]
+        means[rows] = _mix(low[:, :3], high[:, :3], _split(position, (21, 11, 0), _TOPS))
+        log_scales[rows] = _mix(low[:, 3:6], high[:, 3:6], _split(scale, (21, 11, 0), _TOPS))
+        rgb = _mix(low[:, 6:], high[:, 6:], _split(color, (24, 16, 8), np.full(3, 255.0)))
+        sh[rows, 0] = (rgb - 0.5) / C0
+        three = (_split(rotation, (20, 10, 0), np.full(3, 1023.0)) - 0.5) * math.sqrt(2)
+        quats[rows] = restore_largest(rotation >> 30, three)
+        alpha = color & 255
+        logits[rows] = LOGITS[alpha]
+        extreme += int(((alpha == 0) | (alpha == 255)).sum())
     if extreme:
         log.warn(f"{header.path.name}: {extreme:,} opacities of exactly 0 or 1 are read as 0.001 and 0.999")
     return Splats(means, log_scales, quats, logits, sh)

@@ -134,10 +134,11 @@ def _read_rows(header: Header, vertex: Element, log: EventLog) -> tuple[Splats, 
     from_rgb = "f_dc_0" not in vertex.names
     names = [n for n in vertex.names if n not in columns and not n.startswith("f_rest_")]
     extras = {name: np.empty(count, dtype[name].newbyteorder("=")) for name in names}
+    targets = {name: columns.get(name, extras.get(name)) for name in vertex.names}
     with np.errstate(all="ignore"):
         for rows, block in blocks(header, vertex):
-            for name, target in (*columns.items(), *extras.items()):
-                if name in vertex.names:
+            for name, target in targets.items():
+                if target is not None:
                     target[rows] = block[name]
         if from_rgb:
             log.warn(f"{header.path.name}: no f_dc: the colour is taken from red, green, blue")

@@ -34,8 +34,9 @@ TYPE_NAMES = {
 }
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
 _HEADER_LIMIT = 1 << 20  # bytes
+_PROPERTY_LIMIT = 4096  # per element
 _BLOCK = 1 << 20  # bytes of rows that are in flight while reading or writing: fits a level 2 cache
-_WALK_LIMIT = 2_000_000  # rows of variable length that are stepped over one by one
+_WALK_LIMIT = 1_000_000  # rows of variable length that are stepped over one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ def read_header(path: Path) -> Header:
     if not is_ply(head):
         raise UnreadableError(f"{path}: not a PLY file")
     lines, start = _split(path, head)
-    order, elements, comments = None, [], []
+    order: str | None = None
+    tables: list[tuple[str, int, list[Property]]] = []
+    comments = []
     for line in lines:
         words = line.split()
         if not words or words[0] == "obj_info":
@@ -112,15 +115,15 @@ def read_header(path: Path) -> Header:
             if order is None:
                 raise UnreadableError(f"{path}: unknown PLY encoding in '{line.strip()[:60]}'")
         elif words[0] == "element":
-            elements.append(_element(path, words))
-        elif words[0] == "property" and elements:
-            last = elements[-1]
-            elements[-1] = Element(last.name, last.count, (*last.properties, _property(path, words)))
+            tables.append((*_element(path, words), []))
+        elif words[0] == "property" and tables and len(tables[-1][2]) < _PROPERTY_LIMIT:
+            tables[-1][2].append(_property(path, words))
         else:
             raise UnreadableError(f"{path}: PLY header line not understood: '{line.strip()[:60]}'")
+    elements = tuple(Element(name, count, tuple(properties)) for name, count, properties in tables)
     if order is None:
         raise UnreadableError(f"{path}: the PLY header has no format line")
-    return Header(path, order, tuple(elements), tuple(comments), start, size)
+    return Header(path, order, elements, tuple(comments), start, size)
 
 
 def _split(path: Path, head: bytes) -> tuple[list[str], int]:
@@ -138,10 +141,10 @@ def _split(path: Path, head: bytes) -> tuple[list[str], int]:
         lines.append(line)
 
 
-def _element(path: Path, words: Sequence[str]) -> Element:
+def _element(path: Path, words: Sequence[str]) -> tuple[str, int]:
     if len(words) != 3 or not (words[2].isascii() and words[2].isdigit()) or len(words[2]) > 18:
         raise UnreadableError(f"{path}: PLY element with an impossible count: '{' '.join(words)[:60]}'")
-    return Element(words[1], int(words[2]), ())
+    return words[1], int(words[2])
 
 
 def _property(path: Path, words: Sequence[str]) -> Property:
@@ -196,23 +199,22 @@ def check(header: Header, element: Element) -> None:
 
 def _offset(header: Header, element: Element) -> int:
     """Where the rows of an element of a binary file begin: everything before it is stepped over."""
-    position = header.start
+    position, walked = header.start, 0
     for other in header.elements:
         if other is element:
             return position
         if not any(p.length for p in other.properties):
             position += other.count * sum(int(p.code[1]) for p in other.properties)
         else:
+            walked += other.count
+            if walked > min(_WALK_LIMIT, header.size):
+                raise UnreadableError(f"{header.path}: {walked} rows with lists stand before {element.name}")
             position = _walk(header, other, position)
     raise ValueError(f"{element.name} is not of this header")
 
 
 def _walk(header: Header, element: Element, position: int) -> int:
     """Step over rows that hold lists, from ``position`` to the byte after them."""
-    if element.count > min(_WALK_LIMIT, header.size):
-        raise UnreadableError(
-            f"{header.path}: {element.count} rows of {element.name} with lists stand before the splats"
-        )
     steps = [
         (struct.Struct(header.order + np.dtype(p.length).char), int(p.code[1])) if p.length else (None, int(p.code[1]))
         for p in element.properties
