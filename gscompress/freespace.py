@@ -6,11 +6,13 @@ Gaussians cost no more than a thousand. Positions are in the scene's own units, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from gscompress.errors import UsageError
 from gscompress.frame import quat_to_matrix
@@ -20,7 +22,11 @@ F64 = npt.NDArray[np.float64]
 SAMPLES = 150_000
 CELLS = 96
 FAR = 12.0
-"""Rays end at this many radii; the grid itself is unbounded (contracted)."""
+"""Radii that a ray is followed to find out whether there is a background; the grid itself is unbounded."""
+INFINITY = 1.999
+"""Bent coordinate that stands for anything further out: inside the last cell."""
+OPAQUE = 8.0
+"""Optical depth at which a ray has ended."""
 EDGE_ON = 0.6
 """Mean of |cos| between a disc's normal and the rays that meet it, so extinction needs no direction."""
 
@@ -40,7 +46,7 @@ class Surface:
     detail: F64
 
 
-def sample(splats: Splats, rng: np.random.Generator, detail: int = 1200) -> Surface:
+def sample(splats: Splats, rng: np.random.Generator, detail: int = 800) -> Surface:
     """Draw surface samples. Raises UsageError for a scene without a visible Gaussian."""
     opacity = _opacities(splats)
     scales = np.exp(np.clip(splats.log_scales.astype(np.float64), -40, 20))
@@ -65,6 +71,7 @@ def _opacities(splats: Splats) -> F64:
     """(N,) opacity, zero for rows with values that are not finite."""
     opacity = 1 / (1 + np.exp(-np.clip(splats.logit_opacities.astype(np.float64), -40, 40)))
     fine = np.isfinite(splats.means).all(axis=1) & np.isfinite(splats.log_scales).all(axis=1)
+    fine &= np.isfinite(splats.quats).all(axis=1)
     return np.where(fine & np.isfinite(opacity), opacity, 0.0)
 
 
@@ -91,7 +98,7 @@ class Air:
         cells = self._cells(surface.points)
         count = np.bincount(np.ravel_multi_index(cells, (CELLS,) * 3), minlength=CELLS**3).reshape((CELLS,) * 3)
         volume = self.width[:, None, None] * self.width[None, :, None] * self.width
-        self.extinction = (EDGE_ON * surface.area * count / volume).astype(np.float32)
+        self.extinction = (EDGE_ON * surface.area * count / volume).astype(np.float32).ravel()
 
     def _cells(self, points: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], ...]:
         u = (points - self.centre) / self.radius
@@ -100,20 +107,52 @@ class Air:
         index = np.clip(((u + 2) * (CELLS / 4)).astype(np.intp), 0, CELLS - 1)
         return tuple(np.moveaxis(index, -1, 0))
 
-    def look(self, eye: F64, directions: F64, steps: int = 96) -> tuple[F64, F64]:
-        """March rays outwards. Returns (steps,) distances of the step ends and (rays, steps) transmittance there."""
-        ends = np.geomspace(0.03, FAR, steps + 1) * self.radius
-        middle = (ends[1:] + ends[:-1]) / 2
-        cells = self._cells(eye + directions[:, None] * middle[:, None])
-        depth = np.cumsum(self.extinction[cells] * np.diff(ends), axis=1)
-        return ends[1:], np.exp(-depth)
+    def between(self, eye: F64, ends: F64) -> F64:
+        """(T,) transmittance from ``eye`` to each of ``ends`` (T, 3)."""
+        scaled = (ends - self.centre) / self.radius
+        return _transmittance(self.extinction, (eye - self.centre) / self.radius, scaled, self.radius)
 
-    def sees(self, eye: F64, targets: F64, steps: int = 48) -> F64:
-        """(T,) transmittance from ``eye`` to just before each of ``targets`` (T, 3)."""
-        along = targets - eye
-        distance = np.linalg.norm(along, axis=1)
-        margin = 2 * self.width[np.stack(self._cells(targets))].max(axis=0)
-        reach = np.maximum(distance - margin, 0) / np.maximum(distance, 1e-12)
-        at = (np.arange(steps) + 0.5) / steps * reach[:, None]
-        cells = self._cells(eye + along[:, None] * at[..., None])
-        return np.exp(-(self.extinction[cells].sum(axis=1) * distance * reach / steps))
+    def ahead(self, eye: F64, directions: F64, radii: float) -> F64:
+        """(T,) transmittance from ``eye`` over ``radii`` radii along each of ``directions`` (T, 3)."""
+        return self.between(eye, eye + directions * (radii * self.radius))
+
+    def sees(self, eye: F64, points: F64) -> F64:
+        """(T,) transmittance from ``eye`` to just before each of the surface ``points`` (T, 3)."""
+        along = points - eye
+        margin = 2 * self.width[np.stack(self._cells(points))].max(axis=0)
+        reach = np.maximum(1 - margin / np.maximum(np.linalg.norm(along, axis=1), 1e-300), 0)
+        return self.between(eye, eye + along * reach[:, None])
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _bend(u: float) -> Any:
+    """Contract one axis: the bent coordinate in (-2, 2), and how many times wider cells are there."""
+    size = abs(u)
+    if size <= 1:
+        return u, 1.0
+    return math.copysign(min(2 - 1 / size, INFINITY), u), size * size
+
+
+@njit(cache=True, error_model="numpy")
+def _transmittance(extinction: Any, eye: Any, ends: Any, radius: float) -> Any:
+    """Ray march in units of the radius; a step is never longer than the cell it is in, so no wall is jumped over.
+
+    extinction: (CELLS^3,) float32 per scene unit. eye (3,), ends (T, 3). Returns (T,) float64.
+    """
+    out = np.empty(len(ends))
+    cell = 4 / CELLS
+    for i in range(len(ends)):
+        dx, dy, dz = ends[i, 0] - eye[0], ends[i, 1] - eye[1], ends[i, 2] - eye[2]
+        length = math.sqrt(dx * dx + dy * dy + dz * dz)
+        at, depth = 0.0, 0.0
+        while at < length and depth < OPAQUE:
+            share = at / length
+            x, wide_x = _bend(eye[0] + share * dx)
+            y, wide_y = _bend(eye[1] + share * dy)
+            z, wide_z = _bend(eye[2] + share * dz)
+            place = (int((x + 2) / cell) * CELLS + int((y + 2) / cell)) * CELLS + int((z + 2) / cell)
+            step = min(cell * min(wide_x, wide_y, wide_z), length - at)
+            depth += extinction[place] * step * radius
+            at += step
+        out[i] = math.exp(-depth)
+    return out
