@@ -16,8 +16,9 @@ from gscompress.errors import OutputExistsError, UsageError
 def staged(target: str | os.PathLike[str], *, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path with the target's name; it replaces the target when the block ends well.
 
-    Works for a file and for a folder. Raises OutputExistsError when the target exists and ``force`` is
-    off, UsageError when the parent folder is missing or not writable.
+    Works for a file and for a folder. Files written beside the yielded path move along with it (formats of several
+    files), the target last. Raises OutputExistsError when one of them exists and ``force`` is off, UsageError when
+    the parent folder is missing or not writable.
     """
     path = Path(target)
     if path.exists() and not force:
@@ -34,6 +35,11 @@ def staged(target: str | os.PathLike[str], *, force: bool = False) -> Iterator[P
             if not (folder / path.name).is_dir():
                 raise UsageError(f"{path} is a folder, the output is a file: choose another name")
             shutil.rmtree(path)
-        os.replace(folder / path.name, path)
+        companions = [item.name for item in folder.iterdir() if item.name != path.name]
+        for name in companions:
+            if (path.parent / name).exists() and not force:
+                raise OutputExistsError(f"{path.parent / name} exists: add --force to replace it")
+        for name in (*sorted(companions), path.name):
+            os.replace(folder / name, path.parent / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
