@@ -8,6 +8,7 @@ into 8-8-8-8; ``sh`` holds f_rest, channel-major, in bytes over -4 to 4. The num
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from gscompress.sh import C0
 
 F64 = npt.NDArray[np.float64]
 _CHUNK = 256
+_BLOCK = 64 * _CHUNK  # rows in flight while writing
 _SCALE_LIMIT = 20.0  # log scales beyond it are clamped, as every writer does: some are infinite
 _SH_LIMIT = 4.0
 _TOPS = np.array([2047.0, 1023.0, 2047.0])  # largest values of 11, 10 and 11 bits
@@ -65,9 +67,11 @@ class CompressedPlyFormat(Format):
         means: scene units per axis · log_scales: natural log · quats: degrees of rotation · opacities: 0..1 ·
         dc, sh: SH coefficients of degree 0 and above.
         """
-        splats = scene.in_frame(RDF).splats
-        low, high = _chunk_ranges(_channels(splats.take(morton_order(splats.means))))
-        widest = (high - low).max(axis=0, initial=0)
+        widest = np.zeros(9)
+        flat = replace(scene.splats, sh=scene.splats.sh[:, :1])  # the rest has one fixed bound
+        for _, part in _in_order(replace(scene, splats=flat)):
+            low, high = _chunk_ranges(_channels(part))
+            widest = np.maximum(widest, (high - low).max(axis=0))
         return {
             "means": float((widest[:3] / _TOPS).max() / 2),
             "log_scales": float((widest[3:6] / _TOPS).max() / 2),
@@ -87,10 +91,10 @@ class CompressedPlyFormat(Format):
             "the Gaussians change their order",
         ]
         outside = {
-            "log scales beyond ±20": np.abs(splats.log_scales) > _SCALE_LIMIT,
-            "SH coefficients beyond ±4": np.abs(splats.sh[:, 1:]) > _SH_LIMIT,
+            f"log scales beyond ±{_SCALE_LIMIT:.0f}": _beyond(splats.log_scales, _SCALE_LIMIT),
+            f"SH coefficients beyond ±{_SH_LIMIT:.0f}": _beyond(splats.sh[:, 1:], _SH_LIMIT),
         }
-        out += [f"{int(mask.sum()):,} {text} are clamped" for text, mask in outside.items() if mask.any()]
+        out += [f"{number:,} {text} are clamped" for text, number in outside.items() if number]
         if splats.extras:
             out.append(f"extra columns are dropped: {', '.join(splats.extras)}")
         return out + comment_losses(scene)
@@ -98,33 +102,49 @@ class CompressedPlyFormat(Format):
     def write(self, scene: Scene, path: Path, log: EventLog) -> None:
         require_finite(scene, ".compressed.ply")
         comments = build_comments(scene, "3dgs")
-        splats = scene.in_frame(RDF).splats
-        splats = splats.take(morton_order(splats.means))
-        channels = _channels(splats)
-        low, high = _chunk_ranges(channels)
-        ranges = np.concatenate([low[:, :3], high[:, :3], low[:, 3:6], high[:, 3:6], low[:, 6:], high[:, 6:]], axis=1)
-        packed = np.stack(
-            [
-                _join(_unit(channels[:, :3], low[:, :3], high[:, :3]) * _TOPS, (21, 11, 0)),
-                _pack_quats(splats.quats),
-                _join(_unit(channels[:, 3:6], low[:, 3:6], high[:, 3:6]) * _TOPS, (21, 11, 0)),
-                _join(_unit(channels[:, 6:], low[:, 6:], high[:, 6:]) * 255, (24, 16, 8))
-                | opacity_bytes(splats.logit_opacities),
-            ],
-            axis=1,
-        ).astype("<u4")
+        count, rest = len(scene), 3 * (scene.splats.sh.shape[1] - 1)
+        ranges = np.empty((-(-count // _CHUNK), 18), "<f4")
+        packed = np.empty((count, 4), "<u4")
+        sh = np.empty((count, rest), np.uint8)
+        for rows, part in _in_order(scene):
+            chunks = slice(rows.start // _CHUNK, -(-rows.stop // _CHUNK))
+            ranges[chunks], packed[rows] = _pack(part)
+            sh[rows] = sh_bytes(part.sh[:, 1:].transpose(0, 2, 1).reshape(len(part), rest))
         tables = [
-            ("chunk", len(low), np.dtype([(name, "<f4") for name in _range_names()])),
-            ("vertex", len(splats), np.dtype([(name, "<u4") for name in _PACKED])),
+            ("chunk", len(ranges), np.dtype([(name, "<f4") for name in _range_names()])),
+            ("vertex", count, np.dtype([(name, "<u4") for name in _PACKED])),
         ]
-        rest = splats.sh[:, 1:].transpose(0, 2, 1).reshape(len(splats), -1)
-        if rest.size:
-            tables.append(("sh", len(splats), np.dtype([(f"f_rest_{i}", "u1") for i in range(rest.shape[1])])))
+        if rest:
+            tables.append(("sh", count, np.dtype([(f"f_rest_{i}", "u1") for i in range(rest)])))
         with path.open("wb") as stream:
             stream.write(header_bytes(tables, comments))
-            stream.write(ranges.astype("<f4").tobytes())
-            stream.write(packed.tobytes())
-            stream.write(sh_bytes(rest).tobytes())
+            for table in (ranges, packed, sh):
+                table.tofile(stream)
+
+
+def _in_order(scene: Scene) -> Iterator[tuple[slice, Splats]]:
+    """The Gaussians in RDF axes and Morton order, some chunks at a time."""
+    splats = replace(scene.in_frame(RDF).splats, extras={})
+    order = morton_order(splats.means)
+    for start in range(0, len(order), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(order)))
+        yield rows, splats.take(order[rows])
+
+
+def _pack(splats: Splats) -> tuple[F64, npt.NDArray[np.uint32]]:
+    """Rows in order, from the start of a chunk, to (chunks, 18) ranges and (N, 4) packed words."""
+    channels = _channels(splats)
+    low, high = _chunk_ranges(channels)
+    ranges = np.concatenate([low[:, :3], high[:, :3], low[:, 3:6], high[:, 3:6], low[:, 6:], high[:, 6:]], axis=1)
+    unit = _unit(channels, low, high)
+    alpha = opacity_bytes(splats.logit_opacities)
+    words = (
+        _join(unit[:, :3] * _TOPS, (21, 11, 0)),
+        _pack_quats(splats.quats),
+        _join(unit[:, 3:6] * _TOPS, (21, 11, 0)),
+        _join(unit[:, 6:] * 255, (24, 16, 8)) | alpha,
+    )
+    return ranges, np.stack(words, axis=1)
 
 
 def sh_bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -221,7 +241,11 @@ def _read_sh(header: Header, element: Element, splats: Splats) -> npt.NDArray[np
 def _finite(splats: Splats) -> Splats:
     """The rows that the writer would accept, so that bounds can be stated for any scene."""
     mask = np.isfinite(splats.means).all(axis=1) & np.isfinite(splats.sh[:, 0]).all(axis=1)
-    return splats.take(np.flatnonzero(mask))
+    return splats if mask.all() else splats.take(np.flatnonzero(mask))
+
+
+def _beyond(values: npt.NDArray[np.float32], limit: float) -> int:
+    return int(np.count_nonzero(values > limit) + np.count_nonzero(values < -limit))
 
 
 def _channels(splats: Splats) -> F64:
@@ -233,8 +257,6 @@ def _channels(splats: Splats) -> F64:
 
 def _chunk_ranges(channels: F64) -> tuple[F64, F64]:
     """(chunks, 9) minima and maxima of every 256 rows."""
-    if not len(channels):
-        return channels, channels
     starts = np.arange(0, len(channels), _CHUNK)
     return np.minimum.reduceat(channels, starts, axis=0), np.maximum.reduceat(channels, starts, axis=0)
 
