@@ -12,6 +12,14 @@ from pathlib import Path
 from gscompress.errors import OutputExistsError, UsageError
 
 
+def check_target(path: Path, *, force: bool) -> None:
+    """Refuse an output before any work is done. Raises OutputExistsError, UsageError."""
+    if path.exists() and not force:
+        raise OutputExistsError(f"{path} exists: add --force to replace it")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is not a folder: create it first")
+
+
 @contextmanager
 def staged(target: str | os.PathLike[str], *, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path with the target's name; it replaces the target when the block ends well.
@@ -21,10 +29,7 @@ def staged(target: str | os.PathLike[str], *, force: bool = False) -> Iterator[P
     the parent folder is missing or not writable.
     """
     path = Path(target)
-    if path.exists() and not force:
-        raise OutputExistsError(f"{path} exists: add --force to replace it")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is not a folder: create it first")
+    check_target(path, force=force)
     try:
         folder = Path(tempfile.mkdtemp(prefix=".gscompress-", dir=path.parent))
     except OSError as error:

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from gscompress.atomic import check_target
 from gscompress.cli import console
 from gscompress.cli.options import Do, Force, Json, Source
-from gscompress.errors import OutputExistsError, UsageError
+from gscompress.errors import UsageError
 
 Output = Annotated[Path, typer.Argument(metavar="OUT", help="The .gscz file to write.")]
 Preset = Annotated[str, typer.Option(metavar="NAME", help="What to do; 'gscompress presets' lists them.")]
@@ -42,8 +43,7 @@ def compress(
 
     if target.suffix.lower() != ".gscz":
         raise UsageError(f"{target.name}: compress writes .gscz files; for other formats use 'gscompress convert'")
-    if target.exists() and not force:
-        raise OutputExistsError(f"{target} exists: add --force to replace it")
+    check_target(target, force=force)
     wishes: dict[str, Any] = {"quality": quality, "do": do or ()}
     recipe = api.recipe_for(preset, **wishes)
     size = None if target_size is None else console.parse_size(target_size)

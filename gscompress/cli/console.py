@@ -71,15 +71,15 @@ def say(text: str) -> None:
     print(text)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """A table on stdout; the first column is left-aligned, the others right-aligned. Plain text in a pipe."""
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> None:
+    """A table on stdout. The first ``words`` columns hold text, the others numbers (right-aligned)."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    grid = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, header in enumerate(headers):
-        grid.add_column(header, justify="right" if number else "left", overflow="fold")
+        grid.add_column(header, justify="left" if number < words else "right", overflow="fold")
     for row in rows:
         grid.add_row(*row)
     terminal = sys.stdout.isatty()

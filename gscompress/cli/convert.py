@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from gscompress.atomic import check_target
 from gscompress.cli import console
 from gscompress.cli.options import Do, Force, Json
-from gscompress.errors import OutputExistsError, UsageError
+from gscompress.errors import UsageError
 from gscompress.events import EventLog
 from gscompress.scene import Scene
 
@@ -30,8 +31,7 @@ def convert(inputs: Inputs, output: Pattern, do: Do = None, as_json: Json = Fals
     targets = expand(inputs, output)
     for target in targets:
         formats.by_suffix(target)
-        if target.exists() and not force:
-            raise OutputExistsError(f"{target} exists: add --force to replace it")
+        check_target(target, force=force)
     done = []
     for source, target in zip(inputs, targets):
         with console.progress() as log:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gscompress.atomic import check_target
 from gscompress.cli import console
 from gscompress.cli.options import Do, Force, Json, Target
 from gscompress.errors import UnreadableError
@@ -20,10 +21,13 @@ def decompress(
     source: Input, target: Target, level: Level = None, do: Do = None, as_json: Json = False, force: Force = False
 ) -> None:
     """Decode a .gscz file into another format."""
+    from gscompress import formats
     from gscompress.cli.convert import write_new
     from gscompress.codecs import gscz
     from gscompress.container.reader import Reader
 
+    formats.by_suffix(target)
+    check_target(target, force=force)
     with console.progress() as log:
         started = time.perf_counter()
         if not source.exists():

@@ -33,7 +33,7 @@ def info(source: Source, as_json: Json = False) -> None:
     for name, value in facts.items():
         console.say(f"{name.replace('_', ' ') + ':':12} {_text(value)}")
     if spent is not None:
-        _show(spent)
+        show_ledger(spent)
 
 
 def _stored(source: Path) -> tuple[dict[str, Any], Ledger]:
@@ -92,7 +92,9 @@ def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _show(spent: Ledger) -> None:
+def show_ledger(spent: Ledger) -> None:
+    """Where the bytes went, as tables on stdout: by attribute, and by level where there are several."""
+
     def row(name: str, size: int) -> list[str]:
         share = 100 * size / spent.total
         return [name, f"{size:,}", f"{share:.1f} %", f"{spent.bits_per_gaussian(size):.2f}"]

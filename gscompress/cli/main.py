@@ -24,7 +24,7 @@ VERBS = {
 }
 """Verb → function; a verb's module is imported when it is called (or listed), heavy libraries only inside functions."""
 
-EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED = 1, 130, 141
+EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED = 1, 2, 130, 141
 # typer's own base of "what the user typed is wrong"; older typer takes it from click, newer brings its own copy.
 _CommandLineError: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
@@ -44,7 +44,7 @@ class _Verbs(typer.core.TyperGroup):
         return typer.main.get_command(one)
 
 
-app = typer.Typer(cls=_Verbs, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(cls=_Verbs, add_completion=False, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:
@@ -76,14 +76,15 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; never raises. Set GSCOMPRESS_DEBUG=1 to see tracebacks."""
     try:
-        outcome = typer.main.get_command(app).main(arguments, prog_name="gscompress", standalone_mode=False)
-        return outcome if isinstance(outcome, int) else 0
+        outcome = typer.main.get_command(app).main(
+            arguments or ["--help"], prog_name="gscompress", standalone_mode=False
+        )
+        return int(outcome or 0) if arguments else EXIT_USAGE
     except GscompressError as error:
         return _fail(str(error), error.exit_code, arguments)
     except _CommandLineError as error:
-        if not error.format_message():  # no arguments at all: the help has been printed
-            return int(error.exit_code)
-        return _fail(f"{error.format_message()} (see gscompress {_verb(arguments)}--help)", error.exit_code, arguments)
+        message = error.format_message().rstrip(".")
+        return _fail(f"{message} (see gscompress {_verb(arguments)}--help)", error.exit_code, arguments)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED, arguments)
     except BrokenPipeError:

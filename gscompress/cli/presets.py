@@ -29,4 +29,4 @@ def presets(as_json: Json = False) -> None:
         [name, recipe.description, recipe.codec.name, "yes" if hasattr(recipe.codec, "quality") else "no"]
         for name, recipe in recipes.items()
     ]
-    console.table(["preset", "what it does", "codec", "--quality"], rows)
+    console.table(["preset", "what it does", "codec", "--quality"], rows, words=4)
