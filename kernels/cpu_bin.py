@@ -1,6 +1,6 @@
 """Which ellipses touch which tile: count, prefix sum, emit in depth order (so every tile's list is sorted).
 
-Slow twin: ``gscompress.renderers.reference.touching``.
+Slow twin: the tests look at every pixel's alpha (``gscompress.renderers.reference.alpha_of``).
 """
 
 from __future__ import annotations

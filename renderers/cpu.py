@@ -126,6 +126,8 @@ class CpuRenderer:
     ) -> View:
         """Render and keep what ``pull_back`` needs, for several gradients of the same picture."""
         splats = scene.splats
+        if sh_degree not in (None, 0, 1, 2, 3):
+            raise UsageError(f"sh_degree is {sh_degree}: expected 0 to 3, or None for all")
         degree = splats.sh_degree if sh_degree is None else min(sh_degree, splats.sh_degree)
         stored = (splats.means, splats.log_scales, splats.quats, splats.logit_opacities, splats.sh)
         arrays = [np.ascontiguousarray(array) for array in stored]

@@ -30,11 +30,6 @@ class Projected:
     colours: F64
     depths: F64
 
-    @property
-    def conics(self) -> F64:
-        """(V, 2, 2) inverse covariances."""
-        return np.linalg.inv(self.covariances)
-
 
 def rotations(quats: npt.NDArray[Any]) -> F64:
     """(N, 4) wxyz of any length → (N, 3, 3); a zero quaternion is the identity."""
@@ -77,25 +72,35 @@ def project(scene: Scene, camera: Camera, sh_degree: int | None = None) -> Proje
     return Projected(index, centres, covariances, opacities, np.maximum(colours, 0), z)
 
 
-def blend(projected: Projected, width: int, height: int, background: tuple[float, float, float]) -> Image:
-    """Front to back over the whole picture; alpha < 1/255 is skipped, a pixel stops before T would fall under 1e-4."""
+def alpha_of(projected: Projected, i: int, width: int, height: int) -> F64:
+    """(H, W) alpha of Gaussian i alone, with the cap at 0.99 and the cut under 1/255."""
     y, x = np.mgrid[:height, :width] + 0.5
+    dx, dy = x - projected.centres[i, 0], y - projected.centres[i, 1]
+    (a, b), (_, c) = np.linalg.inv(projected.covariances[i])
+    distance = a * dx * dx + 2 * b * dx * dy + c * dy * dy
+    alpha = np.minimum(ALPHA_MAX, projected.opacities[i] * np.exp(-0.5 * distance))
+    return np.where(alpha < ALPHA_MIN, 0, alpha)
+
+
+def depth_order(projected: Projected) -> npt.NDArray[np.int64]:
+    """Rows of ``projected`` front to back: by float32 depth, ties by index."""
+    return np.lexsort((projected.index, projected.depths.astype(np.float32)))
+
+
+def blend(
+    projected: Projected, width: int, height: int, background: tuple[float, float, float]
+) -> tuple[F64, F64, F64]:
+    """rgb (H, W, 3), alpha (H, W) and depth (H, W): front to back, a pixel stops before T would fall under 1e-4."""
     through, going = np.ones((height, width)), np.ones((height, width), bool)
     rgb, depth = np.zeros((height, width, 3)), np.zeros((height, width))
-    conics = projected.conics
-    for i in np.lexsort((projected.index, projected.depths.astype(np.float32))):
-        dx, dy = x - projected.centres[i, 0], y - projected.centres[i, 1]
-        (a, b), (_, c) = conics[i]
-        distance = a * dx * dx + 2 * b * dx * dy + c * dy * dy
-        alpha = np.minimum(ALPHA_MAX, projected.opacities[i] * np.exp(-0.5 * distance))
-        alpha[alpha < ALPHA_MIN] = 0
+    for i in depth_order(projected):
+        alpha = alpha_of(projected, i, width, height)
         going &= through * (1 - alpha) >= TRANSMITTANCE_MIN
         weight = np.where(going, through * alpha, 0)
         rgb += weight[..., None] * projected.colours[i]
         depth += weight * projected.depths[i]
         through -= weight
-    rgb += through[..., None] * np.asarray(background)
-    return Image(rgb.astype(np.float32), (1 - through).astype(np.float32), depth.astype(np.float32))
+    return rgb + through[..., None] * np.asarray(background), 1 - through, depth
 
 
 class ReferenceRenderer:
@@ -112,4 +117,5 @@ class ReferenceRenderer:
         sh_degree: int | None = None,
     ) -> Image:
         """Render one view; see ``renderers.base.Renderer``."""
-        return blend(project(scene, camera, sh_degree), camera.width, camera.height, background)
+        maps = blend(project(scene, camera, sh_degree), camera.width, camera.height, background)
+        return Image(*(array.astype(np.float32) for array in maps))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -64,11 +63,7 @@ def gradients(
     scene: Scene, camera: Camera, grad: np.ndarray[Any, Any], background: tuple[float, float, float]
 ) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
     """The picture, and gradients and statistics by the names that ``Gradients`` uses, all float64."""
-    p = {
-        f.name: torch.from_numpy(getattr(scene.splats, f.name)).double()
-        for f in fields(scene.splats)
-        if f.name in NAMES
-    }
+    p = {name: torch.from_numpy(getattr(scene.splats, name)).double() for name in NAMES}
     for tensor in p.values():
         tensor.requires_grad_()
     centres, conics, opacities, colours, z = project(p, camera, scene.model == "mip")
