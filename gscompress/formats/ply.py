@@ -61,12 +61,20 @@ class PlyFormat(Format):
 
     def losses(self, scene: Scene) -> list[str]:
         out = comment_losses(scene)
-        taken = [name for name in scene.splats.extras if name in _core_names(scene.splats)]
-        if taken:
-            out.append(f"extra columns that have the name of a splat attribute are dropped: {', '.join(taken)}")
-        widened = [n for n, a in scene.splats.extras.items() if _column_type(a.dtype).itemsize != a.dtype.itemsize]
-        if widened:
-            out.append(f"extra columns of a type that PLY lacks are stored as numbers of another: {', '.join(widened)}")
+        extras, core = scene.splats.extras, _core_names(scene.splats)
+        said = {
+            "extra columns that are no numbers are dropped": [
+                n for n, a in extras.items() if a.dtype.kind not in "biuf"
+            ],
+            "extra columns that have the name of a splat attribute are dropped": [n for n in extras if n in core],
+            "extra columns of a type that PLY lacks are stored in another": [
+                n for n, a in extras.items() if a.dtype.kind in "biuf" and a.dtype.str[1:] not in TYPE_NAMES
+            ],
+            "extra columns with several values per Gaussian become one column each": [
+                n for n, a in extras.items() if a.ndim > 1
+            ],
+        }
+        out += [f"{what}: {', '.join(names)}" for what, names in said.items() if names]
         return out
 
     def write(self, scene: Scene, path: Path, log: EventLog) -> None:
@@ -222,10 +230,12 @@ def _columns(scene: Scene) -> dict[str, npt.NDArray[Any]]:
 
 
 def _flat_extras(extras: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """(N, C) columns become C columns name_0, name_1 …; blanks in names become underscores."""
+    """(N, C) columns become C columns name_0, name_1 …; blanks in names become underscores; only numbers are kept."""
     out = {}
     for name, array in extras.items():
         plain = "_".join(name.split()) or "extra"
+        if array.dtype.kind not in "biuf":
+            continue
         if array.ndim == 1:
             out[plain] = array
         else:
