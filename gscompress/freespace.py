@@ -36,7 +36,7 @@ class Surface:
     """Monte Carlo samples of the scene's surfaces, each standing for the same ``area`` (scene units squared).
 
     points: (M, 3). normals: (M, 3) shortest axis of the Gaussian each came from. flatness: (M,) shortest over middle
-    axis, 0 for a disc. detail: (D, 3) centres drawn by opacity squared: dense where the trainer spent its Gaussians.
+    axis, 0 for a disc. detail: (D, 3) centres drawn by opacity: dense where the trainer spent its Gaussians.
     """
 
     points: F64
@@ -63,7 +63,7 @@ def sample(splats: Splats, rng: np.random.Generator, detail: int = 800) -> Surfa
         np.take_along_axis(turns, thin[:, None, None], axis=2)[..., 0],
         ordered[rows, 0] / ordered[rows, 1],
         float(2 * np.pi * weight.sum() / SAMPLES),
-        splats.means[_draw(opacity**2, detail, rng)].astype(np.float64),
+        splats.means[_draw(opacity, detail, rng)].astype(np.float64),
     )
 
 

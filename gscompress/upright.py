@@ -25,7 +25,7 @@ SURE = 1.15
 
 
 def guess_up(surface: Surface, focus: F64, radius: float, frame_up: F64) -> F64:
-    """(3,) unit vector: the best vertical within ``TILT`` of ``frame_up``, or ``frame_up`` when none is clearly best."""
+    """(3,): the best vertical within ``TILT`` of ``frame_up``, or ``frame_up`` when none is clearly better."""
     near = np.linalg.norm(surface.points - focus, axis=1) < 4 * radius
     normals = surface.normals[near & (surface.flatness < FLAT)]
     if len(normals) < ENOUGH:

@@ -6,7 +6,7 @@
 3. Candidates are drawn from a low-discrepancy sequence: *orbit* ones around the focus, *inside* ones within the
    scene, looking outwards.
 4. A coarse extinction grid tells what each candidate sees. Candidates with something in front of the lens are
-   dropped, views full of holes are marked down where the scene has a background.
+   dropped; those that show less detail than usual are marked down, and so are holes where there is a background.
 5. Views are chosen greedily: each is the one that shows the most detail that the views before it did not show. So
    the first k of ``count`` views are the best k, and the mixture of styles follows from the scene: an object is
    seen from outside, a room's detail only from within.
@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ FIELD_OF_VIEW = 60.0
 CANDIDATES = 256
 """Per style and call; at least 8 per view asked for."""
 MOST = 4096
-CLEARANCE = {"orbit": 0.4, "inside": 0.2}
+CLEARANCE = {"orbit": 0.5, "inside": 0.2}
 """Radii that must be free in front of the lens: photographers step back from an object, but rooms are narrow."""
 BLOCKED = 0.04
 """Share of the picture that may be nearer than that."""
@@ -46,9 +46,9 @@ BLOCKED = 0.04
 class Candidates:
     """Poses (C, 4, 4) and what they show of the D detail samples.
 
-    clear: (C,) share of the picture with nothing in front of the lens. fit: (C,) 0 (unusable) to 1. seen: (C, D)
-    transmittance to each sample in the frame. shown: (C, D) the same times nearness. facing: (C, S) how much the
-    view looks along each of S directions.
+    clear: (C,) share of the picture with nothing in front of the lens. fit: (C,) 0 (unusable) to 1.
+    seen: (C, D) transmittance to each sample in the frame. shown: (C, D) the same times the root of nearness.
+    facing: (C, S) how much the view looks along each of S directions.
     """
 
     poses: F64
@@ -84,8 +84,10 @@ def generate(
     makes held-out views. ``height`` defaults to 3/4 of ``width`` (pixels). Raises UsageError for a scene without
     visible Gaussians and for numbers out of range.
     """
-    if not 1 <= count <= MOST or offset < 0 or style not in ("auto", "orbit", "inside"):
-        raise UsageError(f"cannot generate {count} views (1 to {MOST}) of style '{style}' at offset {offset}")
+    if not 1 <= count <= MOST or min(offset, seed) < 0 or style not in ("auto", "orbit", "inside"):
+        raise UsageError(
+            f"cannot generate {count} views (1 to {MOST}) of style '{style}', seed {seed}, offset {offset}"
+        )
     height = height or max(1, round(width * 3 / 4))
     subject = study(scene)
     air = Air(subject.surface, subject.focus, subject.radius)
@@ -96,15 +98,38 @@ def generate(
     inside_share = {"orbit": 0.0, "inside": 1.0}.get(style, _inside_share(sets[0]) if sets else 1.0)
     if inside_share > 0:
         sets.append(_judge(subject, air, _inside(subject, numbers), CLEARANCE["inside"], width / height))
-    poses = _choose(sets, inside_share, count)
+    return _cameras(scene, subject, _choose(sets, inside_share, count), (width, height), f"{style}-{seed}-{offset}")
+
+
+def turntable(scene: Scene, count: int = 24, width: int = 480, height: int | None = None) -> list[Camera]:
+    """``count`` cameras on a circle around the focus, 18 degrees up and 2.6 radii away, for a film or an overview.
+
+    Where part of the circle is blocked (a wall behind the object), the cameras swing to and fro over the longest
+    open arc instead. Raises UsageError like ``generate``.
+    """
+    if not 1 <= count <= MOST:
+        raise UsageError(f"cannot generate {count} views (1 to {MOST})")
+    height = height or max(1, round(width * 3 / 4))
+    subject = study(scene)
+    air = Air(subject.surface, subject.focus, subject.radius)
+    probes = _ring(subject, np.linspace(0, 2 * np.pi, 72, endpoint=False))
+    shows = _judge(subject, air, probes, CLEARANCE["orbit"], width / height).fit
+    first, length = _longest_run(shows > 0.3 * shows.max() if shows.max() > 0 else np.ones(72, bool))
+    if length == 72:
+        turns = np.arange(count) / count * 72
+    else:
+        turns = first + (length - 1) * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count))
+    return _cameras(scene, subject, _ring(subject, turns * (2 * np.pi / 72)), (width, height), "turntable")
+
+
+def _cameras(scene: Scene, subject: Subject, poses: Iterable[F64], size: tuple[int, int], name: str) -> list[Camera]:
+    """Cameras in the scene's own axes from poses in right-down-forward ones."""
     turn = np.eye(4)
     turn[:3, :3] = scene.frame.matrix_to(RDF)
-    focal = max(width, height) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
+    focal = max(size) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
     near = min(0.01, 0.05 * subject.radius)
-    return [
-        Camera(width, height, focal, focal, width / 2, height / 2, pose @ turn, f"{style}-{seed}-{offset}-{k}", near)
-        for k, pose in enumerate(poses)
-    ]
+    centre = size[0] / 2, size[1] / 2
+    return [Camera(*size, focal, focal, *centre, pose @ turn, f"{name}-{k:03d}", near) for k, pose in enumerate(poses)]
 
 
 def study(scene: Scene) -> Subject:
@@ -149,7 +174,7 @@ def _halton(start: int, count: int, dims: int) -> F64:
 
 def _numbers(seed: int, offset: int, count: int) -> F64:
     """(count, 6) numbers in [0, 1): a stretch of the Halton sequence, shifted by the seed (Cranley-Patterson)."""
-    return (_halton(offset * count, count, 6) + np.random.default_rng([seed, 1]).random(6)) % 1
+    return (_halton(offset * 8 * MOST, count, 6) + np.random.default_rng([seed, 1]).random(6)) % 1
 
 
 def _horizon(up: F64) -> F64:
@@ -172,6 +197,26 @@ def _orbit(subject: Subject, u: F64) -> F64:
     eyes = subject.focus + subject.radius * (1.1 * (3.6 / 1.1) ** u[:, 2])[:, None] * out
     targets = subject.focus + subject.radius * 0.7 * (u[:, 3:6] - 0.5)
     return np.stack([look_at(eye, target, subject.up) for eye, target in zip(eyes, targets, strict=True)])
+
+
+def _ring(subject: Subject, azimuth: npt.NDArray[Any]) -> F64:
+    """A circle around the focus."""
+    eyes = subject.focus + 2.6 * subject.radius * _directions(
+        subject.up, azimuth, np.full(len(azimuth), math.radians(18))
+    )
+    return np.stack([look_at(eye, subject.focus, subject.up) for eye in eyes])
+
+
+def _longest_run(open_: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """Start and length of the longest run of True on a circle."""
+    if open_.all():
+        return 0, len(open_)
+    start = int(np.argmin(open_)) + 1
+    rolled = np.roll(open_, -start)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], rolled.astype(np.int8), [0]])))
+    runs = edges.reshape(-1, 2)
+    best = runs[np.argmax(runs[:, 1] - runs[:, 0])]
+    return int(best[0] + start) % len(open_), int(best[1] - best[0])
 
 
 def _inside(subject: Subject, u: F64) -> F64:
@@ -216,7 +261,11 @@ def _judge(subject: Subject, air: Air, poses: F64, clearance: float, aspect: flo
     background = np.clip((np.percentile(covered[good], 90) - 0.8) / 0.15, 0, 1) if good.any() else 0.0
     sides = _directions(subject.up, *np.meshgrid(np.arange(8) * np.pi / 4, np.radians([0.0, -45.0])))
     facing = np.maximum(poses[:, 2, :3] @ sides.reshape(-1, 3).T, 0) ** 4
-    return Candidates(poses, clear, np.where(good, covered ** (3 * background), 0.0), seen, seen * nearness, facing)
+    shown = seen * np.sqrt(nearness)
+    amount = shown.sum(axis=1)
+    usual = np.median(amount[good]) if good.any() else 0.0
+    fit = np.where(good, covered ** (3 * background) * np.minimum(amount / max(usual, 1e-12), 1) ** 2, 0.0)
+    return Candidates(poses, clear, fit, seen, shown, facing)
 
 
 def _inside_share(orbit: Candidates) -> float:

@@ -203,3 +203,15 @@ def test_the_frame_is_kept_when_nothing_is_flat() -> None:
     scene = ball()
     round_ = replace(scene.splats, log_scales=np.full_like(scene.splats.log_scales, -3))
     np.testing.assert_array_equal(viewpoints.study(Scene(round_, RDF)).up, [0, -1, 0])
+
+
+def test_a_turntable_goes_round_an_object_and_swings_before_a_wall() -> None:
+    at = positions(viewpoints.turntable(ball(), 24))
+    azimuth = np.unwrap(np.arctan2(at[:, 0], at[:, 2]))
+    np.testing.assert_allclose(np.diff(azimuth), np.diff(azimuth)[0], rtol=0.2)
+    rng = np.random.default_rng(2)
+    wall = rng.uniform(-6, 6, (6000, 3)) * [1, 1, 0] + [0, 0, 1.4]
+    scene = Scene(joined([ball().splats, splats_on(wall, np.tile([0.0, 0, 1], (6000, 1)), 0.3)]))
+    at = positions(viewpoints.turntable(scene, 24))
+    assert at[:, 2].max() < 1.4
+    assert np.linalg.norm(np.diff(at, axis=0), axis=1).max() < 3
