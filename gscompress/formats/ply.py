@@ -77,6 +77,7 @@ class PlyFormat(Format):
         out += [f"{what}: {', '.join(names)}" for what, names in said.items() if names]
         return out
 
+    @np.errstate(all="ignore")  # whatever bits the scene has are written
     def write(self, scene: Scene, path: Path, log: EventLog) -> None:
         comments = build_comments(scene, "2dgs" if _drops_scale_2(scene) else "3dgs")
         scene = scene.in_frame(RDF)
