@@ -56,10 +56,10 @@ class Source:
         items = [value] if isinstance(value, (int, float)) else value
         if not isinstance(items, list) or not low <= len(items) <= high:
             raise UnreadableError(f"{self.path}: {part}.{key} is not a list of {high} numbers")
-        if key == "codebook" and items[0] is None and len(items) > 2 and None not in items[1:]:
+        if key == "codebook" and items[0] is None and all(isinstance(x, float) for x in items[1:]) and len(items) > 2:
             # Some early writers left the first entry empty; viewers extend the others by one mean step.
             items = [items[1] + (items[1] - items[-1]) / (len(items) - 1), *items[1:]]
-        if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in items):
+        if not all(isinstance(x, (int, float)) and abs(x) < 1e30 for x in items):
             raise UnreadableError(f"{self.path}: {part}.{key} holds something that is no number")
         return np.array(items, np.float64)
 
