@@ -9,6 +9,7 @@ _HERE = "gscompress.codecs"
 CODECS: Registry[type[Codec]] = Registry(
     "codec",
     {
+        "default": f"{_HERE}.default:DefaultCodec",
         "lossless": f"{_HERE}.lossless:LosslessCodec",
     },
 )

@@ -15,15 +15,19 @@ class Codec(ABC):
     """Scene → chunks → scene. Two codecs may share a ``name`` only if each decodes the other's chunks.
 
     version: raised whenever the bytes change; decoders keep every version they ever had.
-    cites: the source of the method. needs: what must be in the Context besides the scene ("renderer", "photos").
+    cites: the source of the method.
     kinds: the chunk types that ``encode`` emits and ``decode`` understands; files with other critical ones are refused.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     cites: ClassVar[str] = ""
-    needs: ClassVar[frozenset[str]] = frozenset()
     kinds: ClassVar[frozenset[str]] = frozenset({"BASE", "FINE"})
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What should be in the Context besides the scene: "renderer", "photos"."""
+        return frozenset()
 
     @abstractmethod
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:

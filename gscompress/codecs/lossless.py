@@ -60,7 +60,7 @@ class LosslessCodec(Codec):
             streams["extras"] = _pack_extras(splats.extras)
         yield Chunk("BASE", 0, streams)
         for degree in range(1, splats.sh_degree + 1):
-            band = splats.sh[:, degree**2 : (degree + 1) ** 2].reshape(len(splats), -1)
+            band = splats.sh[:, degree**2 : (degree + 1) ** 2].reshape(len(splats), 3 * (2 * degree + 1))
             yield Chunk("FINE", degree, {f"sh{degree}": _pack(band, stride=3)})
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
@@ -71,7 +71,7 @@ class LosslessCodec(Codec):
             else:
                 degree = splats.sh_degree + 1
                 band = _unpack(chunk.streams[f"sh{degree}"], len(splats), 3 * (2 * degree + 1), stride=3)
-                sh = np.concatenate([splats.sh, band.reshape(len(splats), -1, 3)], axis=1)
+                sh = np.concatenate([splats.sh, band.reshape(len(splats), 2 * degree + 1, 3)], axis=1)
                 splats = Splats(
                     splats.means, splats.log_scales, splats.quats, splats.logit_opacities, sh, splats.extras
                 )

@@ -9,6 +9,8 @@ _HERE = "gscompress.codecs"
 PRESETS: Registry[Recipe] = Registry(
     "preset",
     {
+        "default": f"{_HERE}.default:DEFAULT",
+        "fast": f"{_HERE}.default:FAST",
         "lossless": f"{_HERE}.lossless:LOSSLESS",
     },
 )

@@ -1,0 +1,160 @@
+"""A part: up to some 200,000 neighbouring Gaussians that are coded on their own. The unit of memory, threads and streaming."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from gscompress.codecs import colour, geometry
+from gscompress.codecs.colour import Basis
+from gscompress.codecs.geometry import Classes
+from gscompress.codecs.positions import Box, decode_fine, encode_coarse, encode_fine, wanted_levels
+from gscompress.codecs.steps import Steps
+from gscompress.codecs.synthesis import add_band, quats_from_parameters
+from gscompress.entropy.neighbours import nearest_earlier
+from gscompress.entropy.octree import decode_tree
+from gscompress.errors import UnreadableError
+from gscompress.quant.exact import LOG2E, log, log_opacities_to_logits, sharpen
+from gscompress.quant.rotation import sort_axes
+from gscompress.scene import Splats
+
+F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+_ROWS_PER_BYTE = 1024  # no valid stream codes more Gaussians than this per byte
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all parts of a file have in common. sh_columns: 0, 9, 24 or 45."""
+
+    box: Box
+    steps: Steps
+    basis: Basis
+    sh_columns: int
+
+    def pack(self) -> dict[str, bytes]:
+        return {
+            "steps": self.steps.pack(),
+            "box": self.box.pack(),
+            "sh.columns": bytes([self.sh_columns]),
+            "sh.basis": self.basis.pack(),
+        }
+
+    @staticmethod
+    def unpack(streams: Mapping[str, bytes]) -> Shared:
+        """Raises UnreadableError, KeyError for a missing stream."""
+        columns = int.from_bytes(streams["sh.columns"], "little")
+        if columns not in (0, 9, 24, 45):
+            raise UnreadableError(f"{columns} columns of higher SH are not possible: the file is corrupt")
+        basis = Basis.unpack(streams["sh.basis"], columns)
+        return Shared(Box.unpack(streams["box"]), Steps.unpack(streams["steps"]), basis, columns)
+
+
+def encode_base(splats: Splats, classes: Classes, shared: Shared) -> tuple[dict[str, bytes], I32]:
+    """All of a part but its higher SH: streams by attribute, and the neighbours that later levels use.
+
+    ``splats`` and ``classes`` are in the order of ``positions.order``.
+    """
+    steps = shared.steps
+    tree, coarse, known = encode_coarse(shared.box, splats.means)
+    near = nearest_earlier(coarse)
+    log_scales, axes = sort_axes(splats.log_scales, splats.quats)
+    widened = 0.5 * np.log(np.exp(2 * log_scales) + steps.blur**2)
+    scales_data, scales = geometry.encode_scales(widened, steps, classes, near)
+    t = np.logaddexp(0.0, -splats.logit_opacities.astype(np.float64))
+    opacity_data, opacity = geometry.encode_opacities(np.maximum(t, 1e-4), steps, classes, scales, near)
+    wanted = wanted_levels(shared.box, _log2_cells(steps, classes, scales))
+    return {
+        "info": struct.pack("<I", len(splats)),
+        "position.tree": tree,
+        "position.fine": encode_fine(shared.box, splats.means, known, wanted),
+        "classes": classes.encode(near),
+        "scale": scales_data,
+        "opacity": opacity_data,
+        **geometry.encode_rotations(axes, steps, classes, scales, near),
+        "dc": colour.encode_dc(splats.sh[:, 0], steps, classes, opacity, near),
+    }, near
+
+
+def _log2_cells(steps: Steps, classes: Classes, scales: F64) -> F64:
+    """log2 of the position step in scene units: so many sigmas of the thinnest axis."""
+    return log2_of(steps.of("position", classes.shape)) + scales[:, 2] * LOG2E
+
+
+def log2_of(steps: F64) -> F64:
+    """log2 of steps, which take few distinct values: exact arithmetic on each of those."""
+    values, inverse = np.unique(steps, return_inverse=True)
+    return np.array([log(v) * LOG2E for v in values])[inverse]
+
+
+@dataclass
+class Part:
+    """A part while it is being decoded: the base, then one band of SH after the other."""
+
+    shared: Shared
+    classes: Classes
+    near: I32
+    splats: Splats  # with SH degree 0
+    sh: F32  # (N, n) flattened higher SH so far
+    before: I64 = field(init=False)
+    bands: int = 0
+
+    def __post_init__(self) -> None:
+        self.before = np.full(len(self.splats), 7, np.int64)
+
+    @staticmethod
+    def decode(streams: Mapping[str, bytes], shared: Shared) -> Part:
+        """Raises UnreadableError, KeyError for a missing stream."""
+        steps = shared.steps
+        if len(streams["info"]) != 4:
+            raise UnreadableError("a part's count is malformed: the file is corrupt")
+        rows = struct.unpack("<I", streams["info"])[0]
+        if rows > _ROWS_PER_BYTE * sum(map(len, streams.values())):
+            raise UnreadableError(f"a part claims {rows} Gaussians in too few bytes: the file is corrupt")
+        coarse, known = decode_tree(streams["position.tree"], rows)
+        near = nearest_earlier(coarse)
+        classes = Classes.decode(streams["classes"], rows, near)
+        scales = geometry.decode_scales(streams["scale"], rows, steps, classes, near)
+        opacity = geometry.decode_opacities(streams["opacity"], rows, steps, classes, scales, near)
+        wanted = wanted_levels(shared.box, _log2_cells(steps, classes, scales))
+        turned = geometry.decode_rotations(dict(streams), rows, steps, classes, scales, near)
+        dc = colour.decode_dc(streams["dc"], rows, steps, classes, opacity, near)
+        splats = Splats(
+            means=decode_fine(shared.box, streams["position.fine"], coarse, known, wanted),
+            log_scales=sharpen(scales, steps.blur),
+            quats=quats_from_parameters(*turned),
+            logit_opacities=log_opacities_to_logits(np.maximum(opacity, 1e-4)),
+            sh=dc[:, None],
+        )
+        return Part(shared, classes, near, splats, np.zeros((rows, shared.sh_columns), np.float32))
+
+    def refine(self, streams: Mapping[str, bytes]) -> None:
+        """Add the next band of SH."""
+        band, steps = colour.bands(self.shared.sh_columns)[self.bands], self.shared.steps
+        symbols, lengths = colour.decode_band(
+            streams["sh.lengths"], streams["sh"], band.stop - band.start, self.before, steps, self.classes, self.near
+        )
+        add_band(self.sh, symbols, lengths, steps.of("sh", self.classes.colour), self.shared.basis.matrix[band])
+        self.before = lengths
+        self.bands += 1
+
+    def finished(self) -> Splats:
+        """The Gaussians as known so far, with the file's SH degree."""
+        s = self.splats
+        sh = np.concatenate([s.sh, self.sh.reshape(len(s), -1, 3)], axis=1)
+        return Splats(s.means, s.log_scales, s.quats, s.logit_opacities, sh)
+
+
+def encode_bands(symbols: I64, classes: Classes, near: I32, shared: Shared) -> list[dict[str, bytes]]:
+    """The higher SH of a part, one dict of streams per level. symbols: (N, n)."""
+    before, out = np.full(len(symbols), 7, np.int64), []
+    for band in colour.bands(shared.sh_columns):
+        lengths_data, data, before = colour.encode_band(symbols[:, band], before, shared.steps, classes, near)
+        out.append({"sh.lengths": lengths_data, "sh": data})
+    return out
