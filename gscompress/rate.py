@@ -19,8 +19,7 @@ _SLOPE = 0.03  # first guess of d ln(size) / d quality, until two sizes are know
 def aim(scene: Scene, recipe: Recipe, target: int, ctx: Context, source_gaussians: int) -> tuple[Recipe, bytes]:
     """The largest file of at most ``target`` bytes, and the recipe with the quality that made it.
 
-    Size is taken to grow with quality; the next try is where a straight line through the logarithms of two known sizes
-    meets the target, kept inside the bracket. Raises UsageError when even quality 0 is too large.
+    Size is taken to grow with quality. Raises UsageError when even quality 0 is too large.
     """
     low, high, quality = 0.0, 100.0, _quality(recipe)
     tried: dict[float, int] = {}
@@ -36,7 +35,9 @@ def aim(scene: Scene, recipe: Recipe, target: int, ctx: Context, source_gaussian
                 best = (candidate, stream.getvalue())
             else:
                 high = quality
-            if CLOSE * target <= tried[quality] <= target or (best and quality == 100) or high - low < 0.01:
+            close = CLOSE * target <= tried[quality] <= target
+            at_an_end = quality == (100 if tried[quality] <= target else 0)
+            if close or at_an_end or high - low < 0.01:
                 break
             quality = _next(tried, target, low, high)
     if best is None:
@@ -53,17 +54,15 @@ def _quality(recipe: Recipe) -> float:
 
 
 def _next(tried: dict[float, int], target: int, low: float, high: float) -> float:
-    """The next quality to try, strictly inside the bracket unless an end of the dial has not been tried yet."""
-    wanted = math.log(target)
+    """The next quality to try, inside the bracket: by a straight line through the logarithms of two known sizes."""
+    wanted = math.log(target * (1 + CLOSE) / 2)  # the middle of what counts as close
+    if low in tried and high in tried:
+        share = (wanted - math.log(tried[low])) / (math.log(tried[high]) - math.log(tried[low]))
+        # Not too near either end: a bent curve would otherwise be crept along.
+        return low + (high - low) * min(max(share, 0.1), 0.9)
     nearest = sorted(tried, key=lambda q: abs(math.log(tried[q]) - wanted))[:2]
-    first = nearest[0]
     slope = _SLOPE
     if len(nearest) == 2:
-        slope = (math.log(tried[nearest[1]]) - math.log(tried[first])) / (nearest[1] - first)
-    # Aim at the middle of the window that counts as close.
-    guess = first + (wanted + math.log((1 + CLOSE) / 2) - math.log(tried[first])) / max(slope, 1e-3)
-    if guess <= low:
-        return low if low not in tried else low + (high - low) / 8
-    if guess >= high:
-        return high if high not in tried else high - (high - low) / 8
-    return guess
+        slope = (math.log(tried[nearest[1]]) - math.log(tried[nearest[0]])) / (nearest[1] - nearest[0])
+    guess = nearest[0] + (wanted - math.log(tried[nearest[0]])) / max(slope, 1e-3)
+    return min(max(guess, low), high)
