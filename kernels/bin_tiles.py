@@ -6,9 +6,10 @@ covers one interval of columns, found exactly, so no pair is made that cannot co
 e = p dx + r dy. Same idea as Speedy-Splat's AccuTile (Hanson et al. 2025) and StopThePop's tile culling
 (Radl et al. 2024).
 
-Depths are sorted once per Gaussian and tiles with a stable 16-bit sort per pair, which moves about a quarter
-of the bytes of one 64-bit (tile, depth) sort per pair. The emitting kernel runs over pairs, not Gaussians
-(binary search in the prefix sums), so that a Gaussian that fills the screen costs no more than its pairs.
+Depths are sorted once per Gaussian, then pairs by tile with a stable 16-bit sort: counting radix passes, a quarter of
+the bytes that one sort of 64-bit (tile, depth) keys moves at four pairs per Gaussian. The emitting kernel runs over
+pairs, not Gaussians (binary search in the prefix sums), so that a Gaussian that fills the screen costs no more than
+its pairs.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import numpy.typing as npt
 import torch
 import triton
 import triton.language as tl
-from gscompress.kernels.record import LOG2_ALPHA_MIN, SLOTS, TILE
 
 from gscompress.errors import UsageError
+from gscompress.kernels.record import LOG2_ALPHA_MIN, SLOTS, TILE
 
 BLOCK = 128
 SLACK = tl.constexpr(1 / 64)

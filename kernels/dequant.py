@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+
 from gscompress.kernels import packed
 from gscompress.kernels.packed import PackedSplats
 from gscompress.kernels.project import store_geometry

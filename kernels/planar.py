@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 import triton
+
 from gscompress.kernels import project, sh_eval
 from gscompress.kernels.record import SLOTS
-
 from gscompress.scene import Splats
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import triton
 import triton.language as tl
-from gscompress.kernels.record import BLUR, GAIN, LOG2_ALPHA_MIN, SLOTS
 
 from gscompress.camera import Camera
+from gscompress.kernels.record import BLUR, GAIN, LOG2_ALPHA_MIN, SLOTS
 
 BLOCK = 128
 

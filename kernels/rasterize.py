@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+
 from gscompress.kernels.bin_tiles import Bins
 from gscompress.kernels.record import ALPHA_MAX, LOG2_ALPHA_MIN, SLOTS, TILE, TRANSMITTANCE_MIN
 
@@ -82,7 +83,7 @@ def rasterize_kernel(
             covered += weight
         position += GROUP
         open_pixels = tl.max(transmittance)
-    pixel = row * width + column
+    pixel = row.to(tl.int64) * width + column
     tl.store(rgb + pixel * 3, red + (1 - covered) * background_r, mask=inside)
     tl.store(rgb + pixel * 3 + 1, green + (1 - covered) * background_g, mask=inside)
     tl.store(rgb + pixel * 3 + 2, blue + (1 - covered) * background_b, mask=inside)
@@ -144,7 +145,7 @@ def rasterize_backward_kernel(
     column, row = _pixels(tile, columns)
     inside = (column < width) & (row < height)
     px, py = column.to(tl.float32) + 0.5, row.to(tl.float32) + 0.5
-    pixel = (row * width + column) * 3
+    pixel = (row.to(tl.int64) * width + column) * 3
     red = tl.load(rgb_grad + pixel, mask=inside, other=0.0)
     green = tl.load(rgb_grad + pixel + 1, mask=inside, other=0.0)
     blue = tl.load(rgb_grad + pixel + 2, mask=inside, other=0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+
 from gscompress.kernels.record import SLOTS
 
 BLOCK = 128

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gscompress.renderers.base import F32, Gradients, Image
 
 from gscompress.camera import Camera
 from gscompress.errors import MissingExtraError, UsageError
+from gscompress.renderers.base import F32, Gradients, Image
 from gscompress.scene import Scene, Splats
 
 if TYPE_CHECKING:

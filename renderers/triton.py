@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gscompress.renderers.base import F32, Gradients, Image
 
 from gscompress.camera import Camera
 from gscompress.errors import MissingExtraError, UsageError
+from gscompress.renderers.base import F32, Gradients, Image
 from gscompress.scene import Scene, Splats
 
 if TYPE_CHECKING:
     import torch
+
     from gscompress.kernels.bin_tiles import Bins
     from gscompress.kernels.packed import PackedSplats
     from gscompress.kernels.planar import PlanarSplats
@@ -61,6 +62,7 @@ class TritonRenderer:
     ) -> tuple[Image, Gradients]:
         """Render and pull dL/d rgb back; see ``renderers.base.Renderer``. Raises UsageError for packed scenes."""
         import torch
+
         from gscompress.kernels.planar import PlanarSplats, pull_back
         from gscompress.kernels.rasterize import rasterize_backward
 
@@ -119,6 +121,7 @@ class TritonRenderer:
     def camera_tensor(self, camera: Camera) -> torch.Tensor:
         """``kernels.project.camera_vector`` on the device."""
         import torch
+
         from gscompress.kernels.project import camera_vector
 
         return torch.from_numpy(camera_vector(camera)).to(self.device)

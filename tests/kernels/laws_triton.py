@@ -12,15 +12,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+
+from gscompress.camera import Camera, look_at
+from gscompress.errors import UsageError
 from gscompress.kernels import bin_tiles, packed, rasterize
 from gscompress.kernels.planar import PlanarSplats, pull_back
 from gscompress.kernels.record import GAIN, SLOTS
 from gscompress.renderers import reference
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.renderers.triton import TritonRenderer
-
-from gscompress.camera import Camera, look_at
-from gscompress.errors import UsageError
 from gscompress.scene import Scene, Splats
 
 CAMERA = Camera(50, 40, 60, 55, 24, 21, look_at(np.array([0.3, 0.2, -3.0]), np.zeros(3), np.array([0, -1.0, 0])))
@@ -48,7 +48,7 @@ def records_of(scene: Scene, bands: int = 16) -> torch.Tensor:
 def expected_records(scene: Scene) -> np.ndarray:
     """Records from the float64 twin: its conic's Cholesky factor, NaN rows where nothing can be drawn."""
     twin = reference.project(scene, CAMERA)
-    factor = np.linalg.cholesky(twin.conics) * GAIN.value
+    factor = np.linalg.cholesky(np.linalg.inv(twin.covariances)) * GAIN.value
     rows = np.full((len(scene), SLOTS.value), np.nan)
     rows[twin.index, :2], rows[twin.index, 2], rows[twin.index, 3] = twin.centres, factor[:, 0, 0], factor[:, 1, 0]
     rows[twin.index, 4], rows[twin.index, 5] = factor[:, 1, 1], np.log2(twin.opacities)

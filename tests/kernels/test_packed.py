@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gscompress.kernels import packed
-from gscompress.renderers.cpu import CpuRenderer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gscompress.camera import Camera, look_at
 from gscompress.errors import UsageError
+from gscompress.kernels import packed
+from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene, Splats
 
 

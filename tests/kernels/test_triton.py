@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gscompress.renderers import RENDERERS, base
 
 from gscompress.errors import MissingExtraError, UsageError
+from gscompress.renderers import RENDERERS, base
 
 torch = pytest.importorskip("torch")
 triton = pytest.importorskip("triton")
@@ -106,6 +106,30 @@ def test_without_torch_the_error_names_the_extra(name: str, monkeypatch: pytest.
         RENDERERS.get(name)()
 
 
+def gpu_check(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).parents[2] / "scripts" / "gpu_check.py"
+    command = [sys.executable, str(script), *arguments]
+    return subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.skipif(HAS_GPU, reason="there is a GPU")
+def test_gpu_check_without_a_gpu_says_so_in_one_line() -> None:
+    run = gpu_check(TRITON_INTERPRET="0")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert re.fullmatch(r"gpu_check: nothing was run: .*needs an NVIDIA GPU.*\n", run.stderr)
+
+
+@pytest.mark.skipif(HAS_GPU, reason="there is a GPU")
+def test_gpu_check_runs_through_in_the_interpreter() -> None:
+    toy = ["--gaussians", "12", "--size", "32x16", "--views", "1", "--seconds", "0"]
+    run = gpu_check(*toy, TRITON_INTERPRET="1")
+    assert run.returncode == 0, run.stdout + run.stderr
+    for row in ("triton, packed scene", "gsplat, packed=True", "rasterize backward", "project and shade"):
+        assert row in run.stdout
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not HAS_GPU, reason="needs a CUDA device")
 def test_gsplat_draws_the_reference_picture_up_to_its_alpha_cap() -> None:
@@ -113,8 +137,9 @@ def test_gsplat_draws_the_reference_picture_up_to_its_alpha_cap() -> None:
     import numpy as np
 
     sys.path.insert(0, str(LAWS.parent))
-    from gscompress.renderers.reference import ReferenceRenderer
     from laws_triton import BACKGROUND, CAMERA, random_scene
+
+    from gscompress.renderers.reference import ReferenceRenderer
 
     scene = random_scene(40, seed=4)
     image = RENDERERS.get("gsplat")().render(scene, CAMERA, background=BACKGROUND)
