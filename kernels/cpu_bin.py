@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from gscompress.kernels.cpu_blend import TILE_H, TILE_W
 from gscompress.kernels.cpu_jit import splat_kernel, splat_part
 from gscompress.kernels.cpu_project import CHORD2, INV_REACH2, REACH_X, REACH_Y, SLOPE, X, Y
@@ -55,7 +56,7 @@ def walk(
     start: int,
     stop: int,
     order: Any,
-    rows: Any,
+    sorted_rows: Any,
     columns: int,
     bands: int,
     cursor: Any,
@@ -63,16 +64,15 @@ def walk(
     ids: Any,
     slots: Any,
 ) -> None:
-    """Visit the tiles of Gaussians ``order[start:stop]``; count (``ids`` empty) or emit.
+    """Visit the tiles of Gaussians ``start`` to ``stop`` in depth order; count (``ids`` empty) or emit.
 
     cursor: (tiles,) int64, counts up from where this part's entries begin in each tile's list.
     total: (N + 1,) int64, pairs before each Gaussian by index; the count pass writes its own number one further.
-    ids: (pairs,) uint32 out, the tile lists. slots: (pairs,) int64 out, where each Gaussian's entries went.
+    ids, slots: (pairs,) uint32 out, the tile lists.
     """
     emit = len(ids) > 0
     for k in range(start, stop):
-        i = order[k]
-        row = rows[i]
+        row, i = sorted_rows[k], order[k]
         at = total[i]
         first, last = band_span(row, bands)
         found = 0
@@ -80,32 +80,34 @@ def walk(
             left, right = column_span(row, band * TILE_H, columns)
             for tile in range(band * columns + left, band * columns + right):
                 if emit:
-                    ids[cursor[tile]] = i
-                    slots[at + found] = cursor[tile]
+                    ids[cursor[tile]] = k
+                    slots[cursor[tile]] = at + found
                 cursor[tile] += 1
                 found += 1
         if not emit:
             total[i + 1] = found
 
 
-def bin_tiles(order: U32, rows: F32, columns: int, bands: int, threads: int) -> tuple[I64, U32, I64, I64]:
+def bin_tiles(
+    order: U32, sorted_rows: F32, number: int, columns: int, bands: int, threads: int
+) -> tuple[I64, U32, U32, I64]:
     """Tile lists of depth-ordered Gaussians.
 
-    order: (V,) uint32 row numbers by depth. rows: packed. columns, bands: tiles per picture row and column.
-    Returns offsets (tiles + 1,), ids (pairs,), total (N + 1,) and slots (pairs,): entries total[i] to total[i + 1] of
-    ``slots`` are the places in ``ids`` that hold Gaussian i.
+    order: (V,) uint32, index by depth rank. sorted_rows: packed rows by rank. number: N. columns, bands: tiles per
+    picture row and column. Returns offsets (tiles + 1,), ids (pairs,) ranks, slots (pairs,) and total (N + 1,): the
+    slots of Gaussian i are total[i] to total[i + 1], so what is stored by slot can be added up per Gaussian in order.
     """
     spans = parts(len(order), threads)
     counts = np.zeros((len(spans), columns * bands), np.int64)
-    total = np.zeros(len(rows) + 1, np.int64)
-    none = np.empty(0, np.uint32), np.empty(0, np.int64)
-    run(walk, [(*span, order, rows, columns, bands, counts[k], total, *none) for k, span in enumerate(spans)], threads)
+    total = np.zeros(number + 1, np.int64)
+    ids = slots = np.empty(0, np.uint32)
+    fixed = (order, sorted_rows, columns, bands)
+    run(walk, [(*span, *fixed, counts[k], total, ids, slots) for k, span in enumerate(spans)], threads)
     np.cumsum(total, out=total)
     offsets = np.zeros(columns * bands + 1, np.int64)
     np.cumsum(counts.sum(axis=0), out=offsets[1:])
     begins = offsets[:-1] + np.cumsum(counts, axis=0) - counts
-    ids, slots = np.empty(total[-1], np.uint32), np.empty(total[-1], np.int64)
     if total[-1]:
-        jobs = [(*span, order, rows, columns, bands, begins[k], total, ids, slots) for k, span in enumerate(spans)]
-        run(walk, jobs, threads)
-    return offsets, ids, total, slots
+        ids, slots = np.empty(total[-1], np.uint32), np.empty(total[-1], np.uint32)
+        run(walk, [(*span, *fixed, begins[k], total, ids, slots) for k, span in enumerate(spans)], threads)
+    return offsets, ids, slots, total

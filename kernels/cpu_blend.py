@@ -13,6 +13,7 @@ from typing import Any
 
 import numba as nb
 import numpy as np
+
 from gscompress.kernels.cpu_jit import pixel_kernel, pixel_part
 from gscompress.kernels.cpu_project import (
     BLUE,
@@ -125,7 +126,8 @@ def blend(
 ) -> None:
     """Blend tiles ``start`` to ``stop``.
 
-    columns: tiles per row. offsets (tiles + 1,), ids (pairs,): depth-sorted Gaussians of each tile. rows: packed.
+    columns: tiles per row. offsets (tiles + 1,), ids (pairs,): each tile's Gaussians as depth ranks, ascending.
+    rows: (V, 16) packed, by rank.
     Out: rgb (H, W, 3), alpha (H, W), depth (H, W), used (tiles,): Gaussians walked before every pixel was done.
     """
     height, width = alpha.shape

@@ -11,6 +11,7 @@ from typing import Any
 
 import numba as nb
 import numpy as np
+
 from gscompress.kernels.cpu_blend import (
     ALPHA_MAX,
     CHECK,
@@ -124,6 +125,7 @@ def blend_grad(
     columns: int,
     offsets: Any,
     ids: Any,
+    slots: Any,
     rows: Any,
     rgb: Any,
     grad: Any,
@@ -132,7 +134,7 @@ def blend_grad(
 ) -> None:
     """Pull back tiles ``start`` to ``stop``; arguments as for ``blend``.
 
-    rgb: the finished picture, background included. grad: (H, W, 3) dL/d rgb. sums: (pairs, 10) out.
+    rgb: the finished picture, background included. grad: (H, W, 3) dL/d rgb. sums: (pairs, 10) out, by slot.
     """
     height = rgb.shape[0]
     state = np.empty(PIXELS * 5, np.float32)
@@ -153,7 +155,8 @@ def blend_grad(
                 dy = np.float32(y0 + y) + HALF - row[Y]
                 if live[y] and not misses(row, dy, dx0):
                     pull_row(state, nb.uint64(y * TILE_W), lanes, row, dx0, dy)
-            fold_lanes(lanes, dx0, sums[p])
+            fold_lanes(lanes, dx0, sums[slots[p]])
             if (p + 1 - begin) % CHECK == 0:
                 update_live(state, live)
-        sums[begin + used[tile] : offsets[tile + 1]] = ZERO
+        for p in range(begin + used[tile], offsets[tile + 1]):
+            sums[slots[p]] = ZERO

@@ -16,7 +16,7 @@ FINITE = {"contract", "reassoc", "arcp", "nsz", "afn"}
 # Entry points, called from Python on several threads, kept in numba's cache.
 pixel_kernel = nb.njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
 splat_kernel = nb.njit(nogil=True, cache=True, error_model="numpy", fastmath=FINITE)
-# Parts of them, inlined by the compiler; without wrappers for Python they compile faster (numba's stubs lack the names).
+# Parts of them, inlined by the compiler; without Python wrappers they compile faster (numba's stubs lack the names).
 _UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 pixel_part = nb.njit(error_model="numpy", fastmath=True, **_UNWRAPPED)
 splat_part = nb.njit(error_model="numpy", fastmath=FINITE, **_UNWRAPPED)

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gscompress.kernels.cpu_jit import splat_kernel, splat_part
 from gscompress.kernels.cpu_sh import sh_basis
 
@@ -77,12 +78,19 @@ def to_view(cam: Any, x: float, y: float, z: float) -> Any:
 
 
 @splat_part
-def half_axes(jw: Any, log_scales: Any, quats: Any, i: int) -> Any:
-    """The 2x3 matrix U = J W R S of Gaussian i: its screen covariance is U U^T."""
+def orientation(log_scales: Any, quats: Any, i: int) -> Any:
+    """Rotation (nine entries, row by row) and scales (three) of Gaussian i."""
     qw, qx, qy, qz = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
     inv = 1 / max(math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz), 1e-12)
     r = rotation(qw * inv, qx * inv, qy * inv, qz * inv)
     s0, s1, s2 = math.exp(log_scales[i, 0]), math.exp(log_scales[i, 1]), math.exp(log_scales[i, 2])
+    return r, (s0, s1, s2)
+
+
+@splat_part
+def half_axes(jw: Any, r: Any, s: Any) -> Any:
+    """The 2x3 matrix U = J W R S: the screen covariance is U U^T."""
+    s0, s1, s2 = s
     return (
         (jw[0] * r[0] + jw[1] * r[3] + jw[2] * r[6]) * s0,
         (jw[0] * r[1] + jw[1] * r[4] + jw[2] * r[7]) * s1,
@@ -120,7 +128,8 @@ def project(
         tx, ty, tz = to_view(cam, mx, my, mz)
         if not cam[NEAR] < tz < 1e10:
             continue
-        u = half_axes(screen_rows(cam, tx, ty, tz), log_scales, quats, i)
+        r, s = orientation(log_scales, quats, i)
+        u = half_axes(screen_rows(cam, tx, ty, tz), r, s)
         bare_xx = u[0] * u[0] + u[1] * u[1] + u[2] * u[2]
         bare_yy = u[3] * u[3] + u[4] * u[4] + u[5] * u[5]
         xy = u[0] * u[3] + u[1] * u[4] + u[2] * u[5]

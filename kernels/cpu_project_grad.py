@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from gscompress.kernels.cpu_blend_grad import D_RED, HX, HXX, HXY, HY, HYY, SUMS, WEIGHT, H
 from gscompress.kernels.cpu_jit import splat_kernel, splat_part
 from gscompress.kernels.cpu_project import (
@@ -24,7 +25,7 @@ from gscompress.kernels.cpu_project import (
     RED,
     W2C,
     half_axes,
-    rotation,
+    orientation,
     screen_rows,
     to_view,
 )
@@ -67,12 +68,9 @@ def rotation_grad(r: Any, quats: Any, i: int, out: Any) -> None:
 
 
 @splat_part
-def axes_grad(du: Any, jw: Any, log_scales: Any, quats: Any, i: int, quats_grad: Any) -> Any:
-    """dL/dU → quaternion gradient (written) and dL/d(J W) (six entries, returned)."""
-    qw, qx, qy, qz = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
-    inv = 1 / max(math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz), 1e-12)
-    r = rotation(qw * inv, qx * inv, qy * inv, qz * inv)
-    s0, s1, s2 = math.exp(log_scales[i, 0]), math.exp(log_scales[i, 1]), math.exp(log_scales[i, 2])
+def axes_grad(du: Any, jw: Any, r: Any, s: Any) -> Any:
+    """dL/dU → dL/dR (nine entries) and dL/d(J W) (six)."""
+    s0, s1, s2 = s
     a0, a1, a2, b0, b1, b2 = du[0] * s0, du[1] * s1, du[2] * s2, du[3] * s0, du[4] * s1, du[5] * s2
     dr = (
         jw[0] * a0 + jw[3] * b0,
@@ -85,8 +83,7 @@ def axes_grad(du: Any, jw: Any, log_scales: Any, quats: Any, i: int, quats_grad:
         jw[2] * a1 + jw[5] * b1,
         jw[2] * a2 + jw[5] * b2,
     )
-    rotation_grad(dr, quats, i, quats_grad)
-    return (
+    return dr, (
         a0 * r[0] + a1 * r[1] + a2 * r[2],
         a0 * r[3] + a1 * r[4] + a2 * r[5],
         a0 * r[6] + a1 * r[7] + a2 * r[8],
@@ -156,7 +153,6 @@ def project_grad(
     sh: Any,
     rows: Any,
     total: Any,
-    slots: Any,
     sums: Any,
     out: Any,
 ) -> None:
@@ -171,14 +167,15 @@ def project_grad(
         s[:] = 0
         for e in range(total[i], total[i + 1]):
             for c in range(SUMS):
-                s[c] += sums[slots[e], c]
+                s[c] += sums[e, c]
         contribution[i] = s[WEIGHT]
         if s[WEIGHT] == 0:
             continue
         mx, my, mz = float(means[i, 0]), float(means[i, 1]), float(means[i, 2])
         t = to_view(cam, mx, my, mz)
         jw = screen_rows(cam, t[0], t[1], t[2])
-        u = half_axes(jw, log_scales, quats, i)
+        r, scales = orientation(log_scales, quats, i)
+        u = half_axes(jw, r, scales)
         v00, v01, v11, gx, gy = covariance_grad(s, u, mip)
         du = (
             2 * (v00 * u[0] + v01 * u[3]),
@@ -191,7 +188,8 @@ def project_grad(
         d_log_scales[i, 0] = u[0] * du[0] + u[3] * du[3]
         d_log_scales[i, 1] = u[1] * du[1] + u[4] * du[4]
         d_log_scales[i, 2] = u[2] * du[2] + u[5] * du[5]
-        djw = axes_grad(du, jw, log_scales, quats, i, d_quats)
+        dr, djw = axes_grad(du, jw, r, scales)
+        rotation_grad(dr, quats, i, d_quats)
         px, py, pz = position_grad(cam, t, jw, djw, gx, gy)
         cx, cy, cz = colour_grad(cam, bands, (mx, my, mz), sh[i], rows[i], s, basis, slope, d_sh[i])
         d_means[i, 0], d_means[i, 1], d_means[i, 2] = px + cx, py + cy, pz + cz

@@ -10,6 +10,7 @@ from typing import Any
 
 import numba as nb
 import numpy as np
+
 from gscompress.kernels.cpu_blend import (
     ALPHA_MAX,
     CHECK,
@@ -66,9 +67,9 @@ def remove_row(state: Any, at: Any, row: Any, dx0: Any, dy: Any) -> Any:
 
 @pixel_kernel
 def removal(
-    start: int, stop: int, columns: int, offsets: Any, ids: Any, rows: Any, rgb: Any, used: Any, errors: Any
+    start: int, stop: int, columns: int, offsets: Any, ids: Any, slots: Any, rows: Any, rgb: Any, used: Any, errors: Any
 ) -> None:
-    """Tiles ``start`` to ``stop``; arguments as for ``blend_grad``. errors: (pairs,) out."""
+    """Tiles ``start`` to ``stop``; arguments as for ``blend_grad``. errors: (pairs,) out, by slot."""
     height, width = rgb.shape[:2]
     state = np.empty(PIXELS * 4, np.float32)
     live = np.empty(TILE_H, np.uint8)
@@ -94,7 +95,8 @@ def removal(
                 dy = np.float32(y0 + y) + HALF - row[Y]
                 if live[y] and not misses(row, dy, dx0):
                     error += remove_row(state, nb.uint64(y * TILE_W), row, dx0, dy)
-            errors[p] = error
+            errors[slots[p]] = error
             if (p + 1 - begin) % CHECK == 0:
                 update_live(state, live)
-        errors[begin + used[tile] : offsets[tile + 1]] = ZERO
+        for p in range(begin + used[tile], offsets[tile + 1]):
+            errors[slots[p]] = ZERO

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from gscompress.kernels.cpu_jit import splat_part
-
 from gscompress.sh import C0, C1, C2, C3
 
 C20, C21, C22, C23, C24 = C2

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from gscompress.camera import Camera
+from gscompress.errors import UsageError
 from gscompress.kernels.cpu_bin import bin_tiles
 from gscompress.kernels.cpu_blend import TILE_H, TILE_W, blend
 from gscompress.kernels.cpu_blend_grad import SUMS, blend_grad
@@ -19,9 +22,6 @@ from gscompress.kernels.cpu_project_grad import project_grad
 from gscompress.kernels.cpu_removal import removal
 from gscompress.kernels.cpu_threads import cores, parts, run
 from gscompress.renderers.base import F32, Gradients, Image
-
-from gscompress.camera import Camera
-from gscompress.errors import UsageError
 from gscompress.scene import Scene
 
 PARTS = 8  # parts per thread, so that a thread that is done early finds more work
@@ -31,20 +31,17 @@ PARTS = 8  # parts per thread, so that a thread that is done early finds more wo
 class View:
     """One picture and what pulling gradients back through it needs.
 
-    model: camera vector, mip flag, SH bands and the five stored arrays, as ``project`` takes them. rows: packed.
-    order: (V,) drawn Gaussians by depth. lists: tile columns, offsets, ids (see ``bin_tiles``), and total, slots.
-    used: (tiles,) Gaussians walked.
+    model: camera vector, mip flag, SH bands and the five stored arrays, as ``project`` takes them.
+    rows: (N, 16) packed. order: (V,) drawn Gaussians by depth. used: (tiles,) Gaussians walked.
+    lists: tile columns, then offsets, ids and slots of ``bin_tiles``, then rows by depth. total: (N + 1,) of it too.
     """
 
     image: Image
     model: tuple[Any, ...]
     rows: F32
     order: npt.NDArray[np.uint32]
-    columns: int
-    offsets: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.uint32]
+    lists: tuple[Any, ...]
     total: npt.NDArray[np.int64]
-    slots: npt.NDArray[np.int64]
     used: npt.NDArray[np.int64]
 
 
@@ -110,11 +107,11 @@ class CpuRenderer:
         Exact but for pixels that the Gaussian's absence would let see past the stop at T < 1e-4.
         """
         view = self.view(scene, camera, background=background)
-        errors = np.empty(len(view.ids), np.float32)
-        fixed = (view.columns, view.offsets, view.ids, view.rows, view.image.rgb, view.used, errors)
+        errors = np.empty(view.total[-1], np.float32)
+        fixed = (*view.lists, view.image.rgb, view.used, errors)
         run(removal, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
         whose = np.repeat(np.arange(len(scene)), np.diff(view.total))
-        return np.bincount(whose, weights=errors[view.slots], minlength=len(scene)).astype(np.float32)
+        return np.bincount(whose, weights=errors, minlength=len(scene)).astype(np.float32)
 
     def view(
         self,
@@ -136,21 +133,25 @@ class CpuRenderer:
         run(project, [(*span, *model, rows, keys) for span in self._parts(len(splats))], self.threads)
         order = depth_order(keys)
         columns, bands = -(-camera.width // TILE_W), -(-camera.height // TILE_H)
-        offsets, ids, total, slots = bin_tiles(order, rows, columns, bands, self.threads)
+        sorted_rows = np.empty((len(order), ROW), np.float32)
+        spans = self._parts(len(order))
+        run(np.take, [(rows, order[a:b], 0, sorted_rows[a:b], "clip") for a, b in spans], self.threads)
+        offsets, ids, slots, total = bin_tiles(order, sorted_rows, len(rows), columns, bands, self.threads)
         shape = camera.height, camera.width
         image = Image(np.empty((*shape, 3), np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32))
         used, colour = np.empty(columns * bands, np.int64), np.asarray(background, np.float32)
-        out = (columns, offsets, ids, rows, colour, image.rgb, image.alpha, image.depth, used)
+        out = (columns, offsets, ids, sorted_rows, colour, image.rgb, image.alpha, image.depth, used)
         run(blend, [(*span, *out) for span in self._parts(len(used))], self.threads)
-        return View(image, model, rows, order, columns, offsets, ids, total, slots, used)
+        lists = (columns, offsets, ids, slots, sorted_rows)
+        return View(image, model, rows, order, lists, total, used)
 
     def pull_back(self, view: View, grad: F32) -> Gradients:
         """Vector-Jacobian product of dL/d rgb (H, W, 3) with a view. Raises UsageError if the shape differs."""
         if grad.shape != view.image.rgb.shape:
             raise UsageError(f"image gradient is {grad.shape}, expected {view.image.rgb.shape}")
         grad = np.ascontiguousarray(grad, np.float32)
-        sums = np.empty((len(view.ids), SUMS), np.float32)
-        fixed = (view.columns, view.offsets, view.ids, view.rows, view.image.rgb, grad, view.used, sums)
+        sums = np.empty((view.total[-1], SUMS), np.float32)
+        fixed = (*view.lists, view.image.rgb, grad, view.used, sums)
         run(blend_grad, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
         stored = view.model[3:]
         out = Gradients(
@@ -159,7 +160,7 @@ class CpuRenderer:
             contribution=np.zeros(len(view.rows), np.float32),
         )
         arrays = tuple(getattr(out, field.name) for field in fields(out))
-        tail = (*view.model, view.rows, view.total, view.slots, sums, arrays)
+        tail = (*view.model, view.rows, view.total, sums, arrays)
         run(project_grad, [(*span, *tail) for span in self._parts(len(view.rows))], self.threads)
         return out
 

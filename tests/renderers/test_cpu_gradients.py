@@ -6,13 +6,13 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from gscompress.renderers.base import Gradients
-from gscompress.renderers.cpu import CpuRenderer
-from gscompress.renderers.reference import blend, project
 from small_scenes import blob, camera, with_splats
 
 from gscompress.camera import Camera
 from gscompress.errors import UsageError
+from gscompress.renderers.base import Gradients
+from gscompress.renderers.cpu import CpuRenderer
+from gscompress.renderers.reference import blend, project
 from gscompress.scene import Model, Scene
 
 BACKGROUND = (0.2, 0.9, 0.4)

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gscompress.kernels.cpu_blend import TILE_H, TILE_W
-from gscompress.renderers.base import Image
-from gscompress.renderers.cpu import CpuRenderer
-from gscompress.renderers.reference import ReferenceRenderer, alpha_of, project
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_scenes import blob, camera, with_splats
 
 from gscompress.camera import Camera
 from gscompress.errors import UsageError
+from gscompress.kernels.cpu_blend import TILE_H, TILE_W
+from gscompress.kernels.cpu_project import DEPTH
+from gscompress.renderers.base import Image
+from gscompress.renderers.cpu import CpuRenderer
+from gscompress.renderers.reference import ReferenceRenderer, alpha_of, project
 from gscompress.scene import Model, Scene
 
 BACKGROUND = (0.2, 0.9, 0.4)
@@ -53,17 +54,17 @@ def test_any_small_scene_is_the_twins(seed: int, width: int, height: int, size: 
 def test_every_pixel_that_a_gaussian_reaches_lies_in_a_tile_that_lists_it() -> None:
     scene, view = blob(300, 2, 0), camera(93, 71)
     drawn, projected = CpuRenderer(2).view(scene, view), project(scene, view)
-    tiles = -(-view.height // TILE_H) * drawn.columns
+    columns, offsets, ranks, _, rows = drawn.lists
+    tiles = -(-view.height // TILE_H) * columns
     listed = np.zeros((len(scene), tiles), bool)
     for tile in range(tiles):
-        ids = drawn.ids[drawn.offsets[tile] : drawn.offsets[tile + 1]]
-        listed[ids, tile] = True
-        depths = drawn.rows[ids, 9]
-        assert (np.diff(depths) >= 0).all()
+        mine = ranks[offsets[tile] : offsets[tile + 1]]
+        listed[drawn.order[mine], tile] = True
+        assert (np.diff(rows[mine, DEPTH]) >= 0).all()
     needed = np.zeros_like(listed)
     for row, i in enumerate(projected.index):
         y, x = np.nonzero(alpha_of(projected, row, view.width, view.height))
-        needed[i, y // TILE_H * drawn.columns + x // TILE_W] = True
+        needed[i, y // TILE_H * columns + x // TILE_W] = True
     assert (listed | ~needed).all()
     assert listed.sum() < 1.1 * needed.sum()
 

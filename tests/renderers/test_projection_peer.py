@@ -12,12 +12,12 @@ os.environ.setdefault("CUDA_HOME", "/nonexistent")  # keeps gsplat from a long b
 torch = pytest.importorskip("torch")
 peer: Any = pytest.importorskip("gsplat.cuda._torch_impl", reason="gsplat is not installed", exc_type=ImportError)
 
-from gscompress.kernels.cpu_project import BLUE, DEPTH, LOG, LOG2_E, QXX, QXY, QYY, RED, X, Y  # noqa: E402
-from gscompress.renderers.cpu import CpuRenderer  # noqa: E402
-from gscompress.renderers.reference import project  # noqa: E402
 from small_scenes import blob, camera  # noqa: E402
 
 from gscompress.camera import Camera  # noqa: E402
+from gscompress.kernels.cpu_project import BLUE, DEPTH, LOG, LOG2_E, QXX, QXY, QYY, RED, X, Y  # noqa: E402
+from gscompress.renderers.cpu import CpuRenderer  # noqa: E402
+from gscompress.renderers.reference import project  # noqa: E402
 from gscompress.scene import Scene  # noqa: E402
 
 

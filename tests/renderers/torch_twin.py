@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from gscompress.renderers.base import ALPHA_MAX, ALPHA_MIN, BLUR, TRANSMITTANCE_MIN
 
 from gscompress.camera import Camera
+from gscompress.renderers.base import ALPHA_MAX, ALPHA_MIN, BLUR, TRANSMITTANCE_MIN
 from gscompress.scene import Scene
 from gscompress.sh import C0, C1, C2, C3
 
