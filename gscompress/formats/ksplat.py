@@ -87,7 +87,7 @@ class KsplatFormat(Format):
         )
         start, extreme = 0, 0
         with np.errstate(all="ignore"):
-            for section in sections:
+            for section in filter(lambda section: section.count, sections):
                 rows = slice(start, start + section.count)
                 start += section.count
                 table = np.frombuffer(data, section.row, section.count, section.rows_at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,7 +50,7 @@ class PlyFormat(Format):
         return is_ply(head)
 
     def read(self, path: Path, log: EventLog) -> Scene:
-        header = read_header(path)
+        header = _plain_names(read_header(path))
         vertex = _vertex(header)
         check(header, vertex)
         splats, zero_normals = _read_rows(header, vertex, log)
@@ -90,6 +91,16 @@ class PlyFormat(Format):
                 for name, array in columns.items():
                     block[name] = array[rows]
                 block.tofile(stream)
+
+
+def _plain_names(header: Header) -> Header:
+    """CloudCompare puts "scalar_" before the name of every column that it does not know: take it away."""
+    vertex = header.element("vertex")
+    if vertex is None or "scalar_opacity" not in vertex.names:
+        return header
+    plain = tuple(replace(p, name=p.name.removeprefix("scalar_")) for p in vertex.properties)
+    renamed = replace(vertex, properties=plain)
+    return replace(header, elements=tuple(renamed if e is vertex else e for e in header.elements))
 
 
 def _vertex(header: Header) -> Element:

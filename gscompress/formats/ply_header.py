@@ -106,10 +106,10 @@ def read_header(path: Path) -> Header:
     comments = []
     for line in lines:
         words = line.split()
-        if not words or words[0] == "obj_info":
+        if not words:
             continue
-        if words[0] == "comment":
-            comments.append(line.strip()[len("comment") :].strip())
+        if words[0] in ("comment", "obj_info"):
+            comments.append(line.strip().removeprefix("comment").strip())
         elif words[0] == "format":
             order = _ORDERS.get(words[1]) if len(words) > 1 else None
             if order is None:

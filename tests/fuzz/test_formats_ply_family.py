@@ -87,7 +87,7 @@ NAMES = [
 
 def _damaged(name: str, data: bytes, count: int) -> Iterator[bytes]:
     """Truncations (all of a small file, some of a large one) and mutations; of a .ksplat mostly where its facts are."""
-    step = 1 + len(data) // 2000
+    step = 1 + len(data) // 1000
     if not name.endswith(".ksplat"):
         return itertools.chain(truncations(data, step), mutations(data, count, seed=1))
     facts, rest = data[:64] + data[4096:4160] + data[5120:5184], (data[64:4096], data[4160:5120], data[5184:])
