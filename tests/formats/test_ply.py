@@ -29,6 +29,7 @@ def read(path: Path, log: EventLog | None = None) -> Scene:
 
 def read_bytes(tmp_path: Path, data: bytes, log: EventLog | None = None) -> Scene:
     path = tmp_path / "in.ply"
+    path.unlink(missing_ok=True)  # some file systems flush to disk when a file is overwritten in place
     path.write_bytes(data)
     return read(path, log)
 
