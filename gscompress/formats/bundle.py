@@ -23,6 +23,11 @@ class Bundle(Protocol):
     def read(self, name: str, limit: int) -> bytes: ...
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name from a file is short and printable enough for file systems and error messages."""
+    return 0 < len(name) <= 200 and name.isprintable()
+
+
 class FolderBundle:
     """The files of a folder; names that lead out of it are refused."""
 
@@ -31,8 +36,8 @@ class FolderBundle:
 
     def read(self, name: str, limit: int) -> bytes:
         parts = PurePosixPath(name).parts
-        if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\0" in name:
-            raise UnreadableError(f"{self._folder}: {name!r} is no file name inside the folder")
+        if not parts or ".." in parts or PurePosixPath(name).is_absolute() or not is_plain(name):
+            raise UnreadableError(f"{self._folder}: {name!r:.40} is no file name inside the folder")
         path = self._folder.joinpath(*parts)
         try:
             size = path.stat().st_size

@@ -83,7 +83,8 @@ def _load(path: Path) -> Any:
         import torch
     except ImportError:
         raise MissingExtraError("torch", "checkpoints", f"reading {path.name}") from None
-    zipped = path.open("rb").read(4) == ZIP
+    with path.open("rb") as stream:
+        zipped = stream.read(4) == ZIP
     if zipped:
         _check_zip(path)
     try:
@@ -145,9 +146,9 @@ def _find(path: Path, tensors: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         if len(names) == len(_NAMES):
             return prefix, names
         missing = ", ".join(choices[0] for key, choices in _NAMES.items() if key not in names)
-        raise UnreadableError(f"{path}: the checkpoint has no {missing} beside {name}")
-    some = ", ".join(list(tensors)[:3]) or "no tensors"
-    raise UnreadableError(f"{path}: no Gaussians in this checkpoint (it holds {some[:200]})")
+        raise UnreadableError(f"{path}: the checkpoint has no {missing} beside {name!r:.60}")
+    some = repr(list(tensors)[:3])[1:200] if tensors else "no tensors"
+    raise UnreadableError(f"{path}: no Gaussians in this checkpoint (it holds {some} …)")
 
 
 def _arrays(path: Path, tensors: Mapping[str, Any]) -> dict[str, F32]:

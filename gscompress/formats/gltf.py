@@ -8,8 +8,9 @@ draft writers, and SPZ streams inside a primitive.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ _MODEL_KEY = "gscompress_model"
 _MODELS: dict[str, Model] = {"mip": "mip", "2dgs": "2dgs"}
 _LOGIT_SLACK = 2.0**-24  # opacities of exactly 0 and 1 are read as this far away from them
 _MIN_LOG_SCALE = -20.0
+_MOST_PLACED = 4096  # a small file could draw one mesh a million times
 _FLOAT, _BYTE, _POINTS = 5126, 5121, 0
 
 
@@ -61,23 +63,22 @@ class GltfFormat(Format):
 
     def read(self, path: Path, log: EventLog) -> Scene:
         document = open_document(path)
-        parts: list[Splats] = []
-        model: Model = "3dgs"
-        total = 0
-        for index, matrix in placed_meshes(document):
-            primitives = document.item("meshes", index).get("primitives")
-            for primitive in primitives if isinstance(primitives, list) else []:
-                if not isinstance(primitive, dict) or not _is_splats(primitive):
-                    continue
-                splats = _read_primitive(document, primitive, log)
-                total += len(splats)
-                check_expansion(path, total, splats.sh.shape[1], document.stored)
-                parts.append(transformed(splats, matrix))
-                extras = primitive.get("extras")
-                model = _MODELS.get(str(extras.get(_MODEL_KEY)), model) if isinstance(extras, dict) else model
-        if not parts and EXTENSION not in str(document.json.get("extensionsUsed")):
+        placed = list(itertools.islice(_placed_primitives(document), _MOST_PLACED + 1))
+        if len(placed) > _MOST_PLACED:
+            raise UnreadableError(f"{path}: more than {_MOST_PLACED:,} splat primitives: refused")
+        if not placed and EXTENSION not in str(document.json.get("extensionsUsed")):
             raise UnreadableError(f"{path}: this glTF has no Gaussian splats ({EXTENSION})")
-        return Scene(_joined(parts), LUF, model)
+        loaded: dict[int, Splats] = {}
+        total, bands = 0, 1
+        for primitive, _ in placed:
+            if id(primitive) not in loaded:
+                loaded[id(primitive)] = _read_primitive(document, primitive, log)
+            total += len(loaded[id(primitive)])
+            bands = max(bands, loaded[id(primitive)].sh.shape[1])
+            check_expansion(path, total, bands, document.stored)
+        models = {_model(primitive) for primitive, _ in placed}
+        parts = [transformed(loaded[id(primitive)], matrix) for primitive, matrix in placed]
+        return Scene(_joined(parts), LUF, models.pop() if len(models) == 1 else "3dgs")
 
     def write(self, scene: Scene, path: Path, log: EventLog) -> None:
         require_finite(scene, "glTF")
@@ -98,9 +99,19 @@ class GltfFormat(Format):
         return out
 
 
-def _is_splats(primitive: Mapping[str, Any]) -> bool:
-    extensions = primitive.get("extensions")
-    return isinstance(extensions, dict) and (EXTENSION in extensions or _OLD_SPZ in extensions)
+def _placed_primitives(document: Document) -> Iterator[tuple[Mapping[str, Any], npt.NDArray[np.float64]]]:
+    """(primitive, 4x4 global matrix) of every splat primitive that the default scene draws."""
+    for index, matrix in placed_meshes(document):
+        primitives = document.item("meshes", index).get("primitives")
+        for primitive in primitives if isinstance(primitives, list) else []:
+            extensions = primitive.get("extensions") if isinstance(primitive, dict) else None
+            if isinstance(extensions, dict) and (EXTENSION in extensions or _OLD_SPZ in extensions):
+                yield primitive, matrix
+
+
+def _model(primitive: Mapping[str, Any]) -> Model:
+    extras = primitive.get("extras")
+    return _MODELS.get(str(extras.get(_MODEL_KEY)), "3dgs") if isinstance(extras, dict) else "3dgs"
 
 
 def _read_primitive(document: Document, primitive: Mapping[str, Any], log: EventLog) -> Splats:

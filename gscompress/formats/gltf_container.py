@@ -46,7 +46,7 @@ class Document:
         """Entry ``index`` of a top-level list. Raises UnreadableError when there is none."""
         items = self.json.get(kind)
         if not isinstance(items, list) or not isinstance(index, int) or not 0 <= index < len(items):
-            raise UnreadableError(f"{self.path}: there is no entry {index!r} in {kind}")
+            raise UnreadableError(f"{self.path}: there is no entry {index!r:.40} in {kind}")
         if not isinstance(items[index], dict):
             raise UnreadableError(f"{self.path}: entry {index} of {kind} is no object")
         return items[index]
@@ -55,7 +55,7 @@ class Document:
         """A non-negative integer field."""
         value = owner.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 53:
-            raise UnreadableError(f"{self.path}: {key} is {value!r}, expected a non-negative integer")
+            raise UnreadableError(f"{self.path}: {key} is {value!r:.40}, expected a non-negative integer")
         return value
 
     def view(self, index: object) -> tuple[memoryview, int]:
@@ -137,7 +137,7 @@ def open_document(path: Path) -> Document:
     if not isinstance(asset, dict):
         raise UnreadableError(f"{path}: not a glTF file (no asset)")
     if not str(asset.get("version", "")).startswith("2"):
-        raise UnreadableError(f"{path}: glTF version {str(asset.get('version'))[:20]!r}, expected 2.0")
+        raise UnreadableError(f"{path}: glTF version {str(asset.get('version'))[:20]!r:.40}, expected 2.0")
     return Document(path, document, binary, len(data))
 
 

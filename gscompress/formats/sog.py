@@ -135,5 +135,5 @@ def _scene(source: Source, log: EventLog) -> Scene:
     if isinstance(named, str) and named in _MODELS:
         model = _MODELS[named]
     elif named is not None:
-        log.warn(f"{source.path.name}: unknown splat model {named!r} is read as 3DGS")
+        log.warn(f"{source.path.name}: unknown splat model {named!r:.40} is read as 3DGS")
     return Scene(splats, RDF, model, {"sog_version": version_of(source)})

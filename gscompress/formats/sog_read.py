@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from gscompress.errors import UnreadableError
 from gscompress.events import EventLog
-from gscompress.formats.bundle import Bundle
+from gscompress.formats.bundle import Bundle, is_plain
 from gscompress.formats.limits import check_expansion
 from gscompress.formats.packed_values import LOGITS, restore_largest
 from gscompress.formats.webp_images import decode
@@ -66,11 +66,12 @@ class Source:
     def picture(self, part: str, index: int, pixels: int) -> U8:
         """(H, W, 4) bytes of picture ``index``, which has at least ``pixels`` pixels."""
         files = self.part(part).get("files")
-        if not isinstance(files, list) or index >= len(files) or not isinstance(files[index], str):
+        name = files[index] if isinstance(files, list) and index < len(files) else None
+        if not isinstance(name, str) or not is_plain(name):
             raise UnreadableError(f"{self.path}: {part}.files names no picture {index}")
         limit = max(_FREE_PIXELS, 8 * pixels)
-        where = f"{self.path}: {files[index]}"
-        image = decode(self.bundle.read(files[index], 4 * limit + 65536), where, limit)
+        where = f"{self.path}: {name}"
+        image = decode(self.bundle.read(name, 4 * limit + 65536), where, limit)
         if image.shape[0] * image.shape[1] < pixels:
             raise UnreadableError(f"{where}: {image.shape[1]} x {image.shape[0]} pixels, expected at least {pixels:,}")
         return image
@@ -99,7 +100,9 @@ def version_of(source: Source) -> int:
     """1 or 2. Raises UnreadableError for a newer one."""
     version = source.meta.get("version", 1)
     if version not in (1, 2) or isinstance(version, bool):
-        raise UnreadableError(f"{source.path}: SOG version {version!r}, expected 1 or 2: written by a newer program?")
+        raise UnreadableError(
+            f"{source.path}: SOG version {version!r:.40}, expected 1 or 2: written by a newer program?"
+        )
     return int(version)
 
 
@@ -181,7 +184,9 @@ def _rest(source: Source, version: int, count: int, log: EventLog) -> F32:
         raise UnreadableError(f"{source.path}: an SH palette {picture.shape[1]} pixels wide, expected 192, 512 or 960")
     bands = source.part("shN").get("bands", {3: 1, 8: 2, 15: 3}[coefficients])
     if (bands, coefficients) not in ((1, 3), (2, 8), (3, 15)):
-        raise UnreadableError(f"{source.path}: {bands!r} SH bands do not fit a palette of {coefficients} coefficients")
+        raise UnreadableError(
+            f"{source.path}: {bands!r:.40} SH bands do not fit a palette of {coefficients} coefficients"
+        )
     entries = picture[..., :3].reshape(-1, coefficients, 3)
     if version == 2:
         palette = _look_up(source, "shN", entries)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscompress.formats import sog_codebook
+from gscompress.formats.morton import morton_order
 from gscompress.formats.packed_values import drop_largest, opacity_bytes, sigmoid
 from gscompress.formats.sog_read import MAX_PALETTE, PALETTE_COLUMNS
 from gscompress.formats.webp_images import encode
@@ -33,7 +34,7 @@ def encode_splats(splats: Splats, palette: int) -> tuple[Pictures, F32 | None]:
 
     ``palette``: the largest number of SH palette entries.
     """
-    splats = splats.take(morton_order(splats.means))
+    splats = splats.take(row_order(splats.means))
     out = Pictures(meta={"version": 2, "count": len(splats)})
     _put_means(out, splats)
     _put(out, "quats", _quats(splats))
@@ -44,17 +45,9 @@ def encode_splats(splats: Splats, palette: int) -> tuple[Pictures, F32 | None]:
     return out, _put_rest(out, splats, palette) if splats.sh_degree else None
 
 
-def morton_order(means: F32) -> npt.NDArray[np.intp]:
-    """Row order along a Z curve through 16 bits of sign(x) ln(1 + |x|) per axis."""
-    if not len(means):
-        return np.zeros(0, np.intp)
-    code = np.zeros(len(means), np.uint64)
-    for axis, steps in enumerate(_log_steps(means)[0].T):
-        spread = steps.astype(np.uint64)
-        for shift, mask in ((16, 0x0000FF0000FF), (8, 0x00F00F00F00F), (4, 0x0C30C30C30C3), (2, 0x249249249249)):
-            spread = (spread | spread << np.uint64(shift)) & np.uint64(mask)
-        code |= spread << np.uint64(axis)
-    return np.argsort(code, kind="stable")
+def row_order(means: F32) -> npt.NDArray[np.intp]:
+    """The order in which a file holds the rows of a scene: neighbours in space become neighbours in the pictures."""
+    return morton_order(_logs(means))
 
 
 def palette_size(count: int, most: int) -> int:
@@ -62,9 +55,13 @@ def palette_size(count: int, most: int) -> int:
     return min(most, MAX_PALETTE, 1 << max(6, math.floor(math.log2(max(count, 1)))))
 
 
+def _logs(means: F32) -> npt.NDArray[np.float64]:
+    return np.sign(means) * np.log1p(np.abs(means.astype(np.float64)))
+
+
 def _log_steps(means: F32) -> tuple[npt.NDArray[np.uint16], list[float], list[float]]:
     """(N, 3) numbers 0..65535, and the minimum and maximum of each axis, of sign(x) ln(1 + |x|)."""
-    logs = np.sign(means) * np.log1p(np.abs(means.astype(np.float64)))
+    logs = _logs(means)
     low, high = logs.min(axis=0), logs.max(axis=0)
     span = np.where(high > low, high - low, 1)
     return np.rint((logs - low) / span * 65535).astype(np.uint16), low.tolist(), high.tolist()
