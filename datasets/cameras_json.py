@@ -9,17 +9,14 @@ rotation and translation.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gscompress.camera import Camera
 from gscompress.datasets import jsonfile, pose
+from gscompress.datasets.view import View, find_photo, hold_out
 from gscompress.errors import UnreadableError
-
-
-def load(path: Path) -> list[Camera]:
-    """The cameras of either form, in file order. Raises UnreadableError."""
-    return parse(jsonfile.load(path), str(path))
 
 
 def matches(data: Any) -> bool:
@@ -27,12 +24,23 @@ def matches(data: Any) -> bool:
     return isinstance(data, list) or (isinstance(data, dict) and isinstance(data.get("cameras"), list))
 
 
-def parse(data: Any, where: str) -> list[Camera]:
-    """The cameras in parsed JSON; ``where`` names the file in messages. Raises UnreadableError."""
-    entries = data if isinstance(data, list) else jsonfile.listing(jsonfile.record(data, where), "cameras", where)
+def views(data: Any, path: Path) -> list[View]:
+    """The views in parsed JSON, in file order, with photos in ``images`` beside the file. Raises UnreadableError.
+
+    The split is the file's where it has one for every camera, else every eighth is held out.
+    """
+    entries = data if isinstance(data, list) else data["cameras"]
     if not entries:
-        raise UnreadableError(f"{where}: no cameras")
-    return [_camera(jsonfile.record(e, f"{where}: camera {i}"), f"{where}: camera {i}") for i, e in enumerate(entries)]
+        raise UnreadableError(f"{path}: no cameras")
+    out = []
+    for number, entry in enumerate(entries):
+        where = f"{path}: camera {number}"
+        camera = _camera(jsonfile.record(entry, where), where)
+        out.append(View(camera, find_photo(path.parent / "images", camera.name)))
+    splits = [entry.get("split") for entry in entries]
+    if all(split in ("train", "test") for split in splits):
+        return [replace(view, split=split) for view, split in zip(out, splits, strict=True)]
+    return hold_out(out)
 
 
 def _camera(entry: Mapping[str, Any], where: str) -> Camera:

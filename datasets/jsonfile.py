@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.datasets.pose import plausible
 from gscompress.errors import UnreadableError
 
 LARGEST = 256 << 20
@@ -57,8 +58,8 @@ def number(source: Mapping[str, Any], key: str, where: str, default: float | Non
         value = float(value)
     except OverflowError:
         value = math.inf
-    if not math.isfinite(value):
-        raise UnreadableError(f"{where}: '{key}' is not finite")
+    if not plausible(value):
+        raise UnreadableError(f"{where}: '{key}' is not finite (or over 1e30)")
     return value
 
 
@@ -81,6 +82,6 @@ def array(source: Mapping[str, Any], key: str, shapes: tuple[tuple[int, ...], ..
         raise UnreadableError(f"{where}: '{key}' must be {expected} numbers") from None
     if value.shape not in shapes:
         raise UnreadableError(f"{where}: '{key}' must be {expected} numbers, got shape {value.shape}")
-    if not np.isfinite(value).all():
-        raise UnreadableError(f"{where}: '{key}' has values that are not finite")
+    if not plausible(value):
+        raise UnreadableError(f"{where}: '{key}' has values that are not finite (or over 1e30)")
     return value

@@ -16,9 +16,15 @@ SLACK = 0.02
 """How far R Rᵀ may be from the identity before a pose counts as broken instead of rounded."""
 
 
+def plausible(values: Any) -> bool:
+    """Whether all numbers are finite and small enough (under 1e30) to be squared, added and stored as float32."""
+    with np.errstate(invalid="ignore"):
+        return bool((np.abs(np.asarray(values, np.float64)) < 1e30).all())
+
+
 def rotation(matrix: npt.NDArray[Any], where: str) -> npt.NDArray[np.float64]:
     """The rotation nearest to a (3, 3) matrix. Raises UnreadableError when it is not nearly one."""
-    if np.abs(matrix @ matrix.T - np.eye(3)).max() > SLACK or np.linalg.det(matrix) < 0:
+    if not plausible(matrix) or np.abs(matrix @ matrix.T - np.eye(3)).max() > SLACK or np.linalg.det(matrix) < 0:
         raise UnreadableError(f"{where}: the rotation is not orthonormal and right-handed")
     u, _, vt = np.linalg.svd(matrix)
     return u @ vt
@@ -49,6 +55,12 @@ def pinhole(
     """A Camera from numbers out of a file. Raises UnreadableError for sizes and focal lengths that are out of range."""
     if not all(1 <= side <= 32768 and side == int(side) for side in size):
         raise UnreadableError(f"{where}: a picture of {size[0]:g}x{size[1]:g} pixels is out of range (1 to 32768)")
+    if not all(side / 1000 < pixels < side * 1e5 for side, pixels in zip(size, focal, strict=True)):
+        raise UnreadableError(f"{where}: focal lengths of {focal[0]:g} and {focal[1]:g} pixels are out of range")
+    if not all(abs(at) < 100 * side for side, at in zip(size, centre, strict=True)):
+        raise UnreadableError(
+            f"{where}: the principal point {centre[0]:g}, {centre[1]:g} does not lie near the picture"
+        )
     try:
         return Camera(int(size[0]), int(size[1]), *focal, *centre, w2c=w2c, name=name)
     except UsageError as error:
