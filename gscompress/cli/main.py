@@ -76,10 +76,13 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; never raises. Set GSCOMPRESS_DEBUG=1 to see tracebacks."""
     try:
-        outcome = typer.main.get_command(app).main(
-            arguments or ["--help"], prog_name="gscompress", standalone_mode=False
-        )
-        return int(outcome or 0) if arguments else EXIT_USAGE
+        # Not command.main(): it answers interrupts and closed pipes in its own way.
+        command = typer.main.get_command(app)
+        with command.make_context("gscompress", list(arguments) or ["--help"]) as ctx:
+            command.invoke(ctx)
+        return 0
+    except typer.Exit as done:  # --help and --version
+        return int(done.exit_code) if arguments else EXIT_USAGE
     except GscompressError as error:
         return _fail(str(error), error.exit_code, arguments)
     except _CommandLineError as error:
