@@ -17,13 +17,13 @@ __all__ = ["Camera", "Frame", "GscompressError", "Scene", "Splats", "compress", 
 
 def compress(scene: Scene, preset: str = "default", **options: object) -> bytes:
     """Compress a scene to the bytes of a ``.gscz`` file. See ``gscompress.api.compress`` for the options."""
-    from gscompress import api
+    from gscompress.api import compress as run
 
-    return api.compress(scene, preset, **options)  # type: ignore[arg-type]
+    return run(scene, preset, **options)  # type: ignore[arg-type]
 
 
 def decompress(data: bytes) -> Scene:
     """Decode the bytes of a ``.gscz`` file. Raises UnreadableError."""
-    from gscompress import api
+    from gscompress.api import decompress as run
 
-    return api.decompress(data)
+    return run(data)

@@ -54,9 +54,13 @@ class EventLog:
     @contextmanager
     def phase(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """Open a phase; the yielded function reports finished steps."""
+
+        def tick(steps: int = 1) -> None:
+            self._sink(Tick(steps))
+
         self._sink(PhaseStart(name, total))
         try:
-            yield lambda steps=1: self._sink(Tick(steps))
+            yield tick
         finally:
             self._sink(PhaseEnd(name))
 

@@ -56,8 +56,7 @@ def demo(as_json: Json = False) -> None:
 
 def compare(scene: Scene, decoded: Scene, log: EventLog) -> list[float]:
     """PSNR (dB, pictures clipped to [0, 1]) of the decoded scene's renders against the original's, view by view."""
-    import numpy as np
-
+    from gscompress.metrics.psnr import psnr
     from gscompress.renderers import RENDERERS
     from gscompress.viewpoints import generate
 
@@ -66,8 +65,7 @@ def compare(scene: Scene, decoded: Scene, log: EventLog) -> list[float]:
     with log.phase("compare renders", VIEWS) as tick:
         # Another seed than the encoder's: these views were not looked at for compression.
         for camera in generate(scene, VIEWS, seed=1):
-            before, after = (np.clip(renderer.render(s, camera).rgb, 0, 1) for s in (scene, decoded))
-            error = float(np.mean((before - after) ** 2, dtype=np.float64))
-            out.append(-10 * float(np.log10(max(error, 1e-10))))
+            before, after = (renderer.render(s, camera).rgb for s in (scene, decoded))
+            out.append(psnr(before, after))
             tick(1)
     return out

@@ -35,8 +35,10 @@ class Crop:
         means = scene.splats.means
         inside = np.ones(len(means), bool)
         if self.box:
-            inside &= ((means >= self.box[:3]) & (means <= self.box[3:])).all(1)
+            low, high = np.array(self.box, np.float32).reshape(2, 3)
+            inside &= ((means >= low) & (means <= high)).all(1)
         if self.ball:
-            inside &= np.linalg.norm(means - np.float32(self.ball[:3]), axis=1) <= self.ball[3]
+            centre = np.array(self.ball[:3], np.float32)
+            inside &= np.linalg.norm(means - centre, axis=1) <= self.ball[3]
         ctx.log.info(f"crop: {len(means) - int(inside.sum())} of {len(means)} Gaussians removed")
         return replace(scene, splats=scene.splats.take(inside))
