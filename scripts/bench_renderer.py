@@ -5,8 +5,8 @@
     python scripts/bench_renderer.py --threads 1 --torch-share 0      # one core, without torch
 
 Figures are the minimum over the repeats (mean over the cameras): wall-clock, and in brackets the CPU time of all
-threads, which other load on the machine disturbs less. torch runs once, on an even sample of the tiles
-(``--torch-share``), and its figure is scaled to the whole frame.
+threads, which other load on the machine disturbs less. torch runs once, on one thread and on an even sample of the
+tiles (``--torch-share``); its CPU time is scaled to the whole frame, and the ratios are of CPU times.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ def synthetic(n: int, seed: int = 0) -> Scene:
     sh[:, 0] = rng.normal(0.3, 0.8, (n, 3))
     quats = rng.normal(0, 0.3, (n, 4)) + np.eye(4)[0]
     logits = np.where(rng.random(n) < 0.5, rng.normal(-2.5, 1, n), rng.normal(2, 1.5, n))
-    means = np.stack([across, down, depth], 1).astype(np.float32)
-    rest = (a.astype(np.float32) for a in (log_scales, quats, logits, sh))
-    return Scene(Splats(means, *rest))
+    means = np.stack([across, down, depth], 1)
+    return Scene(Splats(*map(np.float32, (means, log_scales, quats, logits, sh))))  # type: ignore[arg-type]
 
 
 def frontal(width: int, height: int) -> Camera:
@@ -94,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scene", help="splat file of any known format")
     parser.add_argument("--cameras", help="camera file; every 16th camera is used")
-    parser.add_argument("--threads", type=int, help="threads of both renderers (default: all cores)")
+    parser.add_argument("--threads", type=int, help="threads of the CPU renderer (default: all cores)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--torch-share", type=float, default=0.05, help="share of tiles that torch draws; 0: no torch")
     args = parser.parse_args()
@@ -113,8 +112,8 @@ def main() -> None:
         if args.torch_share > 0:
             from torch_rasterizer import time_torch
 
-            slow, slower = time_torch(scene, cameras[0], args.torch_share, renderer.threads)
-            line += f"  torch {slow:9.0f} | {slower:9.0f}  ({slow / forward.wall:.0f}x | {slower / both.wall:.0f}x)"
+            slow, slower = time_torch(scene, cameras[0], args.torch_share)
+            line += f"  torch ({slow:7.0f}) | ({slower:7.0f})  ({slow / forward.cpu:.0f}x | {slower / both.cpu:.0f}x)"
         print(line, flush=True)
 
 

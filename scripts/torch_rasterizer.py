@@ -65,25 +65,25 @@ def draw(screen: list[torch.Tensor], left: int, top: int, camera: Camera) -> tor
     return (alpha * torch.cat([torch.ones_like(through[:, :1]), through[:, :-1]], 1)) @ colour[hit]
 
 
-def time_torch(scene: Scene, camera: Camera, share: float, threads: int) -> tuple[float, float]:
-    """ms forward and forward + backward; tile time is that of an even sample, scaled to all tiles."""
-    torch.set_num_threads(threads)
+def time_torch(scene: Scene, camera: Camera, share: float) -> tuple[float, float]:
+    """CPU ms of one thread, forward and forward + backward; tiles are an even sample, scaled to all."""
+    torch.set_num_threads(1)
     tiles = [(x, y) for y in range(0, camera.height, TILE) for x in range(0, camera.width, TILE)]
     sample = tiles[:: max(1, round(1 / share))]
     scale = len(tiles) / len(sample)
-    start = time.perf_counter()
+    start = time.process_time()
     leaves, screen = project(scene, camera)
-    projected = time.perf_counter()
+    projected = time.process_time()
     with torch.no_grad():
         for tile in sample:
             draw(screen, *tile, camera)
-    drawn = time.perf_counter()
+    drawn = time.process_time()
     loose = [tensor.detach().requires_grad_() for tensor in screen]
     for tile in sample:
         draw(loose, *tile, camera).sum().backward()
-    pulled = time.perf_counter()
+    pulled = time.process_time()
     torch.autograd.backward(screen[:4], [tensor.grad for tensor in loose[:4]])
-    end = time.perf_counter()
+    end = time.process_time()
     assert all(leaf.grad is not None for leaf in leaves)
     front, back = projected - start, end - pulled
     return 1e3 * (front + scale * (drawn - projected)), 1e3 * (front + scale * (pulled - drawn) + back)
