@@ -96,6 +96,14 @@ def test_lying_headers_are_refused(offset: int, code: str, value: int, message: 
         read_bytes(bytes(data), tmp_path)
 
 
+def test_a_section_holds_no_more_than_its_own_limit(tmp_path: Path) -> None:
+    data = bytearray(build_ksplat([splats_of(20, 0, 4)], 0)) + bytes(440)  # room for ten more, were they allowed
+    struct.pack_into("<I", data, 16, 21)
+    struct.pack_into("<I", data, 4096, 21)
+    with pytest.raises(UnreadableError, match="section 0"):
+        read_bytes(bytes(data), tmp_path)
+
+
 def test_it_is_read_only(tmp_path: Path) -> None:
     assert not FORMAT.writable
     with pytest.raises(UsageError, match="does not write"):

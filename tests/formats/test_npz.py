@@ -120,7 +120,7 @@ def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(UnreadableError, match="not one of gscompress"):
         FORMAT.read(path, EventLog())
     monkeypatch.setattr("gscompress.formats.npz.FREE_BYTES", 2 << 20)  # three megabytes from three kilobytes
-    with pytest.raises(UnreadableError, match="bomb"):
+    with pytest.raises(UnreadableError, match="refused as a bomb"):
         FORMAT.read(path, EventLog())
 
 

@@ -195,6 +195,12 @@ def test_comments_name_the_model_and_are_kept(comment: str, model: str, tmp_path
     assert written(scene, tmp_path) == data
 
 
+def test_of_contradictory_comments_the_last_one_counts(tmp_path: Path) -> None:
+    comments = ("SplatRenderMode: 2dgs", "gscompress frame RUB", "antialiased 1", "gscompress frame RUF")
+    scene = read_bytes(tmp_path, as_ply(table(random_scene(5, 0, 8)), comments))
+    assert (scene.model, scene.frame) == ("mip", Frame("RUF"))
+
+
 @pytest.mark.parametrize(("old", "new"), list(itertools.permutations(MODELS, 2)))
 def test_a_changed_model_replaces_its_comment(old: str, new: str, tmp_path: Path) -> None:
     scene = read_bytes(tmp_path, written(replace(random_scene(5, 0, 8), model=old), tmp_path))
@@ -317,10 +323,10 @@ def test_incomplete_scenes_are_refused_by_name(drop: tuple[str, ...], message: s
 
 def test_point_clouds_and_meshes_are_called_so(tmp_path: Path) -> None:
     points = np.zeros(4, [(n, "f4") for n in "xyz"] + [(n, "u1") for n in ("red", "green", "blue")])
-    with pytest.raises(UnreadableError, match="point cloud"):
+    with pytest.raises(UnreadableError, match="is a point cloud"):
         read_bytes(tmp_path, as_ply(points))
     mesh = as_ply(points).replace(b"end_header", b"element face 0\nproperty list uchar int vertex_indices\nend_header")
-    with pytest.raises(UnreadableError, match="mesh"):
+    with pytest.raises(UnreadableError, match="is a mesh"):
         read_bytes(tmp_path, mesh)
 
 
@@ -329,6 +335,14 @@ def test_a_truncated_file_is_refused_at_every_length(tmp_path: Path) -> None:
     for length in range(1, len(data)):
         with pytest.raises(UnreadableError):
             read_bytes(tmp_path, data[:length])
+
+
+@pytest.mark.parametrize("encoding", [b"binary_little_endian", b"ascii"])
+def test_rows_are_counted_before_anything_is_allocated(encoding: bytes, tmp_path: Path) -> None:
+    rows = table(random_scene(7, 0, 15))
+    head = as_ply(rows).split(b"end_header\n")[0].replace(b"binary_little_endian", encoding) + b"end_header\n"
+    with pytest.raises(UnreadableError, match="has room for 3: cut off"):
+        read_bytes(tmp_path, head + bytes(3 * (56 if encoding != b"ascii" else 28) + 20))
 
 
 def test_zero_gaussians_are_a_scene(tmp_path: Path) -> None:

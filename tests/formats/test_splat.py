@@ -52,6 +52,8 @@ def test_axis_aligned_rotations_are_exact(tmp_path: Path) -> None:
     scene.splats.quats[:] = np.concatenate([np.eye(4), -np.eye(4)])
     back = through(scene, tmp_path).splats.quats
     assert degrees_between(scene.splats.quats, back).max() == 0
+    stored = np.fromfile(tmp_path / "a.splat", ROW)["quats"]  # not every viewer normalises: the length must be right
+    assert (np.linalg.norm((stored.astype(float) - 128) / 128, axis=1) == 1).all()
 
 
 def test_a_row_is_32_bytes_in_the_documented_order(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Damaged copies of a file: what hostile input tests feed to every reader.
 
-In a test of the same folder: ``from mutate import mutations``. Delete the file before writing the next one: ext4 flushes
-to disk when a file is overwritten in place, which is six times slower.
+In a test of the same folder: ``from mutate import mutations``. Delete the file before writing the next one: ext4
+flushes to disk when a file is overwritten in place, which is six times slower.
 """
 
 from __future__ import annotations
