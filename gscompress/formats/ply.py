@@ -7,6 +7,7 @@ opacity (logit) · scale_0..2 (log) · rot_0..3 (wxyz, any length). A file that 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -62,12 +63,12 @@ class PlyFormat(Format):
 
     def losses(self, scene: Scene) -> list[str]:
         out = comment_losses(scene)
-        extras, core = scene.splats.extras, _core_names(scene.splats)
+        extras = scene.splats.extras
         said = {
             "extra columns that are no numbers are dropped": [
                 n for n, a in extras.items() if a.dtype.kind not in "biuf"
             ],
-            "extra columns that have the name of a splat attribute are dropped": [n for n in extras if n in core],
+            "extra columns that have the name of a splat attribute are dropped": [n for n in extras if _is_core(n)],
             "extra columns of a type that PLY lacks are stored in another": [
                 n for n, a in extras.items() if a.dtype.kind in "biuf" and a.dtype.str[1:] not in TYPE_NAMES
             ],
@@ -217,8 +218,9 @@ def _core_columns(splats: Splats, per_channel: int) -> dict[str, npt.NDArray[Any
     return views
 
 
-def _core_names(splats: Splats) -> set[str]:
-    return set(_core_columns(splats, splats.sh.shape[1] - 1))
+def _is_core(name: str) -> bool:
+    """Whether a PLY property of that name is an attribute of every splat, so that no extra column may have it."""
+    return bool(re.fullmatch(r"[xyz]|opacity|f_rest_.*|f_dc_[012]|scale_[012]|rot_[0123]", name))
 
 
 def _drops_scale_2(scene: Scene) -> bool:
@@ -232,7 +234,7 @@ def _columns(scene: Scene) -> dict[str, npt.NDArray[Any]]:
     core = _core_columns(splats, splats.sh.shape[1] - 1)
     if _drops_scale_2(scene):
         del core["scale_2"]
-    extras = {name: array for name, array in _flat_extras(splats.extras).items() if name not in _core_names(splats)}
+    extras = {name: array for name, array in _flat_extras(splats.extras).items() if not _is_core(name)}
     normals: dict[str, npt.NDArray[Any]] = {}
     if scene.meta.get("normals"):
         normals = {name: np.broadcast_to(np.float32(0), len(splats)) for name in _NORMALS}

@@ -249,6 +249,7 @@ def test_extra_columns_that_ply_cannot_hold_are_reported(tmp_path: Path) -> None
         "wide": np.arange(12, dtype=np.float32).reshape(6, 2),
         "big": np.arange(6, dtype=np.int64),
         "x": np.zeros(6, np.float32),
+        "f_rest_7": np.zeros(6, np.float32),
         "two words": np.ones(6, bool),
         "label": np.array(["a"] * 6),
     }
@@ -261,7 +262,7 @@ def test_extra_columns_that_ply_cannot_hold_are_reported(tmp_path: Path) -> None
     for loss in (
         "metadata that is no short JSON is dropped: odd",
         "extra columns that are no numbers are dropped: label",
-        "extra columns that have the name of a splat attribute are dropped: x",
+        "extra columns that have the name of a splat attribute are dropped: x, f_rest_7",
         "extra columns of a type that PLY lacks are stored in another: big, two words",
         "extra columns with several values per Gaussian become one column each: wide",
     ):
