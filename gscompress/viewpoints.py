@@ -118,7 +118,7 @@ def turntable(scene: Scene, count: int = 24, width: int = 480, height: int | Non
     if length == 72:
         turns = np.arange(count) / count * 72
     else:
-        turns = first + (length - 1) * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count))
+        turns = first + (length - 1) * (0.5 + 0.5 * np.sin(2 * np.pi * np.arange(count) / count))
     return _cameras(scene, subject, _ring(subject, turns * (2 * np.pi / 72)), (width, height), "turntable")
 
 
