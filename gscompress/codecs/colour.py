@@ -1,12 +1,14 @@
 """Colour of the default codec: DC in luma and chroma, higher SH in a basis fitted to the scene.
 
-Both are (N, columns) coefficients with one step per Gaussian; most higher coefficients are zero, so a Gaussian says first
-how many of a band's columns it uses. Bands are groups of basis vectors in order of energy: they are the file's levels.
+Both are (N, columns) coefficients with one step per Gaussian; most higher coefficients are zero, so a Gaussian says
+first how many of a band's columns it uses. Bands are groups of basis vectors in order of energy: they are the file's
+levels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,7 +63,7 @@ def decode_dc(data: bytes, rows: int, steps: Steps, classes: Classes, t: F64, ne
 def bands(columns: int) -> list[slice]:
     """The column groups of ``columns`` basis vectors that make up the levels: 9 + 15 + 21 of 45."""
     edges = [e for e in (0, 9, 24, 45) if e <= columns]
-    return [slice(a, b) for a, b in zip(edges, edges[1:])]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Basis:
     def analyse(self, sh: F32) -> F64:
         """Higher SH (N, K, 3) to coefficients (N, n)."""
         flat = sh.reshape(len(sh), -1).astype(np.float64)
-        return np.linalg.solve(self.matrix.T, flat.T).T if len(sh) else flat
+        return np.asarray(np.linalg.solve(self.matrix.T, flat.T).T if len(sh) else flat, np.float64)
 
 
 def _length_side(classes: Classes, before: I64, near: I32) -> Side:
@@ -128,7 +130,8 @@ def _band_side(steps: Steps, classes: Classes, lengths: I64, near: I32) -> Side:
 
 
 def encode_band(symbols: I64, before: I64, steps: Steps, classes: Classes, near: I32) -> tuple[bytes, bytes, I64]:
-    """One level's symbols (N, columns) → lengths stream, symbols stream, and lengths for the next level's ``before``."""
+    """One level's symbols (N, columns) → lengths stream, symbols stream, and lengths for the next level's
+    ``before``."""
     used = symbols != 0
     columns = symbols.shape[1]
     lengths = np.where(used.any(1), columns - np.argmax(used[:, ::-1], axis=1), 0).astype(np.int64)

@@ -31,6 +31,7 @@ from gscompress.codecs.steps import CLASSES, Steps
 from gscompress.container.chunk import Chunk
 from gscompress.context import Context
 from gscompress.errors import UnreadableError
+from gscompress.quant.diffusion import diffuse
 from gscompress.quant.rotation import sort_axes
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
@@ -39,7 +40,7 @@ from gscompress.transforms.clean import Clean
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 # log2 of each attribute's step relative to the mean shape (or colour) step: equal slopes, measured on trained scenes.
-_RELATIVE = {"scale": -1.14, "opacity": -1.03, "turn": 0.17, "position": -0.23, "dc": 0.0, "sh": 0.0}
+_RELATIVE = {"scale": -1.14, "opacity": -1.03, "turn": 0.67, "position": -0.23, "dc": 0.0, "sh": -0.25}
 _PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error
 _MIDDLE = 3  # class of the typical Gaussian
 
@@ -50,14 +51,14 @@ class DefaultCodec(Codec):
 
     renders: judge by renders (when the Context has a renderer) rather than by opacity and size.
     prune: drop Gaussians that cost more bits than their removal costs picture, times this factor; 0 keeps all.
-    dead_zone: share of a step that rounds up for SH coefficients; 0.5 is plain rounding.
+    diffusion: share of an SH coefficient's rounding error that the next Gaussian makes up for.
     part: most Gaussians that are coded as one unit.
     """
 
     quality: float = 50.0
     renders: bool = True
-    prune: float = 1.0
-    dead_zone: float = 0.4
+    prune: float = 0.6
+    diffusion: float = 0.4
     part: int = 200_000
 
     name: ClassVar[str] = "default"
@@ -94,17 +95,16 @@ class DefaultCodec(Codec):
                 yield Chunk("BAND", level + 1, part[level])
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
-        shared: Shared | None = None
         parts: list[Part] = []
         with ThreadPoolExecutor() as pool:
             for level, group in _by_level(chunks):
                 if level == 0:
                     shared = _read_shared(group)
-                    parts = list(pool.map(lambda c: Part.decode(c.streams, shared), group[1:]))
+                    parts = list(pool.map(Part.decode, [c.streams for c in group[1:]], [shared] * (len(group) - 1)))
                 else:
                     if len(group) != len(parts):
                         raise UnreadableError(f"level {level} has {len(group)} parts, the base {len(parts)}")
-                    list(pool.map(lambda p, c: p.refine(c.streams), parts, group))
+                    list(pool.map(Part.refine, parts, [c.streams for c in group]))
                 yield Scene(_joined([part.finished() for part in parts]))
 
     def _plan(self, splats: Splats, importance: Importance, step: float) -> tuple[Shared, Splats, Classes, I64]:
@@ -139,7 +139,7 @@ class DefaultCodec(Codec):
         sh_step = steps.of("sh", classes.colour)
         basis = Basis.fit(higher, 1 / sh_step**2) if columns else Basis.plain(0)
         scaled = basis.analyse(higher) / sh_step[:, None]
-        symbols = (np.sign(scaled) * np.floor(np.abs(scaled) + self.dead_zone)).astype(np.int64)
+        symbols = diffuse(np.ascontiguousarray(scaled), self.diffusion)
         return Shared(box, steps, basis, columns), splats, classes, symbols
 
 
@@ -178,10 +178,11 @@ def _joined(parts: list[Splats]) -> Splats:
     if len(parts) == 1:
         return parts[0]
     return Splats(
-        *(
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("means", "log_scales", "quats", "logit_opacities", "sh")
-        )
+        means=np.concatenate([p.means for p in parts]),
+        log_scales=np.concatenate([p.log_scales for p in parts]),
+        quats=np.concatenate([p.quats for p in parts]),
+        logit_opacities=np.concatenate([p.logit_opacities for p in parts]),
+        sh=np.concatenate([p.sh for p in parts]),
     )
 
 

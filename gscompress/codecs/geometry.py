@@ -1,4 +1,5 @@
-"""Everything of a Gaussian but its colour, as the default codec stores it: classes, position, scales, opacity, rotation.
+"""Everything of a Gaussian but its colour, as the default codec stores it: classes, position, scales, opacity,
+rotation.
 
 Each ``encode_*`` returns the stream and what the decoder will have, since later streams are coded in view of it.
 """

@@ -1,4 +1,5 @@
-"""What every Gaussian is worth to the picture: two numbers per Gaussian, from renders or, without them, from its looks."""
+"""What every Gaussian is worth to the picture: two numbers per Gaussian, from renders or, without them, from its
+looks."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ _UNSEEN = 1.5  # octaves by which a Gaussian that no camera saw is worth less th
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """shape, colour: (N,) log2 of the root of the mean sensitivity, per pixel and channel, of one unit of each attribute
-    in the domain in which it is coded. blur: width in scene units (one standard deviation) below which nothing shows.
+    """shape, colour: (N,) log2 of the root of the mean sensitivity, per pixel and channel, of one unit of each
+    attribute in the domain in which it is coded. blur: width in scene units (one standard deviation) below which
+    nothing shows.
     """
 
     shape: F64
@@ -52,7 +54,7 @@ def by_looks(scene: Scene) -> Importance:
     worth = 0.6 * np.log2(np.maximum(opacity, 1e-3)) + 0.5 * size
     worth = worth - np.median(worth)
     # Picture error that quality is meant against: as if the scene filled the picture once.
-    level = -0.5 * np.log2(len(scene)) - 6.0
+    level = -0.5 * np.log2(len(scene)) - 7.2
     return Importance(worth + level, worth + level + 1.0, float(np.exp(np.quantile(log_scales[:, 0], 0.3))))
 
 
@@ -71,7 +73,8 @@ def _median_depth(scene: Scene, camera: Camera) -> float:
 
 
 def _from_sensitivity(scene: Scene, h: Sensitivity, blur: float) -> tuple[F64, F64, npt.NDArray[np.bool_]]:
-    """Mean log sensitivity over the ten shape parameters, each in its coded domain, and that of colour; who was seen."""
+    """Mean log sensitivity over the ten shape parameters, each in its coded domain, and that of colour; who was
+    seen."""
     splats = scene.splats
     log_scales, _ = sort_axes(splats.log_scales, splats.quats)
     by_size = np.argsort(-np.asarray(splats.log_scales, np.float64), axis=1, kind="stable")

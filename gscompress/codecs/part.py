@@ -1,4 +1,5 @@
-"""A part: up to some 200,000 neighbouring Gaussians that are coded on their own. The unit of memory, threads and streaming."""
+"""A part: up to some 200,000 neighbouring Gaussians that are coded on their own. The unit of memory, threads and
+streaming."""
 
 from __future__ import annotations
 

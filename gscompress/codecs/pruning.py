@@ -1,7 +1,8 @@
-"""Drop Gaussians that are not worth their bits: the change in squared error if a Gaussian alone went, against its price.
+"""Drop Gaussians that are not worth their bits: the change in squared error if a Gaussian alone went, against its
+price.
 
-POTR (Lot et al. 2026) prunes by true removal error; here the threshold follows from the same slope of rate and distortion
-that sets every quantization step, so no ratio has to be chosen.
+POTR (Lot et al. 2026) prunes by true removal error; here the threshold follows from the same slope of rate and
+distortion that sets every quantization step, so no ratio has to be chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ ROUNDS = (0.4, 1.0)  # errors of neighbours add up, so the threshold is approach
 
 
 def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
-    """Keep Gaussians whose removal costs more than their bits save. ``squared_step``: picture error of a step, times 12.
+    """Keep Gaussians whose removal costs more than their bits save. ``squared_step``: picture error of a step, times
+    12.
 
     Each parameter causes squared_step / 12, and a bit less quadruples it: a bit is worth 2 ln 2 squared_step / 12.
     """

@@ -1,6 +1,7 @@
 """Quantization steps of the default codec: one table of numbers in the file, from which both sides derive every step.
 
-A Gaussian has two classes, one for its shape (position, scales, rotation, opacity) and one for its colour. A class is an
+A Gaussian has two classes, one for its shape (position, scales, rotation, opacity) and one for its colour. A class is
+an
 octave: the step of an attribute is its base times 2^class, up to a cap beyond which the local model of the picture's
 error does not hold.
 """
@@ -21,7 +22,8 @@ I64 = npt.NDArray[np.int64]
 CLASSES = 8
 # The largest step of each attribute: e-fold of scale and opacity, radians, sigmas of the thinnest axis, colour units.
 CAPS = {"scale": 0.4, "opacity": 0.7, "turn": 1.2, "position": 3.0, "dc": 1.2, "sh": 64.0}
-# d with log2(2 sinh d) = k - 1/2 for k = -4 .. 7: how much a turn changes an ellipse whose log axes differ by d, in octaves.
+# d with log2(2 sinh d) = k - 1/2 for k = -4 .. 7: how much a turn changes an ellipse whose log axes differ by d, in
+# octaves.
 _TURN_EDGES = np.array([0.0221, 0.0442, 0.0883, 0.1759, 0.3466, 0.6585, 1.1462, 1.7627, 2.4337, 3.1211, 3.8128, 4.5056])
 _LEAN_UNIT = 16
 
@@ -30,7 +32,8 @@ _LEAN_UNIT = 16
 class Steps:
     """Base step of each attribute at class 0, and the pixel blur (scene units) below which widths do not matter.
 
-    scale: ln of the widened scale. opacity: ln opacity. turn: radians at an axis ratio of the golden mean (2 sinh d = 1).
+    scale: ln of the widened scale. opacity: ln opacity. turn: radians at an axis ratio of the golden mean (2 sinh d =
+    1).
     position: in sigmas of the thinnest axis. dc, sh: coefficient units. scale_offset, dc_offset: values coded as zero.
     """
 

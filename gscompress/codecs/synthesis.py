@@ -94,7 +94,8 @@ def _quat(r: F64, out: F32, i: int) -> None:
 
 @nb.njit(cache=True, nogil=True)
 def add_band(sh: F32, symbols: I64, lengths: I64, steps: F64, basis: F64) -> None:
-    """Add one level's contribution to flattened higher SH (N, n): symbols (N, c) times step (N,) times basis rows (c, n)."""
+    """Add one level's contribution to flattened higher SH (N, n): symbols (N, c) times step (N,) times basis rows (c,
+    n)."""
     rows, columns = symbols.shape
     n = basis.shape[1]
     total = np.empty(n)

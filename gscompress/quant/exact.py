@@ -1,7 +1,7 @@
 """exp, log and friends from +, -, *, / and exact scaling alone: the same bits on every machine.
 
-Math libraries differ in the last place; a decoder that used them would not decode to the same bytes everywhere. Every step
-below is a single IEEE 754 double operation in a fixed order (numba fuses none of them without fastmath).
+Math libraries differ in the last place; a decoder that used them would not decode to the same bytes everywhere. Every
+step below is a single IEEE 754 double operation in a fixed order (numba fuses none of them without fastmath).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def exp(x: float) -> float:
 
 @nb.njit(cache=True, nogil=True)
 def log(x: float) -> float:
-    """ln x for positive x to 1e-15: 2 atanh((m - 1) / (m + 1)) on m in [sqrt(1/2), sqrt 2), plus exponent times ln 2."""
+    """ln x for positive x to 1e-15: 2 atanh((m - 1) / (m + 1)) on m in [sqrt(1/2), sqrt 2), plus exponent times ln
+    2."""
     m, k = math.frexp(x)
     if m < SQRT_HALF:
         m, k = m * 2.0, k - 1

@@ -1,13 +1,13 @@
 """Rotations of ellipsoids as one direction and one angle, each with the step that its scales ask for.
 
-An ellipsoid does not change under half-turns about its axes, nor when axes and scales are permuted together, so axes are
-sorted by scale first and signs are free. The axis that the picture depends on most (the longest of a needle, the shortest
-of a disc) is coded as a direction on the half sphere: which world axis it is nearest to, and the two arctan-warped tangents
-on that face of the cube. The turn about it follows as an angle in [0, pi).
+An ellipsoid does not change under half-turns about its axes, nor when axes and scales are permuted together, so axes
+are sorted by scale first and signs are free. The axis that the picture depends on most (the longest of a needle, the
+shortest of a disc) is coded as a direction on the half sphere: which world axis it is nearest to, and the two
+arctan-warped tangents on that face of the cube. The turn about it follows as an angle in [0, pi).
 
-A turn by w about axis c changes the covariance by 2 w^2 (s_a^2 - s_b^2)^2 (squared Frobenius norm): tolerances follow from
-the decoded scales (quantization.md 2.5), which the decoder has. Decoding uses only +, -, *, / and sqrt, which IEEE 754 rounds
-exactly, so results agree on every machine.
+A turn by w about axis c changes the covariance by 2 w^2 (s_a^2 - s_b^2)^2 (squared Frobenius norm): tolerances follow
+from the decoded scales (quantization.md 2.5), which the decoder has. Decoding uses only +, -, *, / and sqrt, which IEEE
+754 rounds exactly, so results agree on every machine.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def leading_axis(log_scales: npt.NDArray[Any]) -> I64:
 
 
 def to_parameters(axes: F64, lead: I64) -> tuple[I64, F64]:
-    """Axes (N, 3, 3) to face (N,) in 0..2 and (N, 3) parameters: two warped tangents in [-1, 1], the angle in [0, pi)."""
+    """Axes (N, 3, 3) to face (N,) in 0..2 and (N, 3) parameters: two warped tangents in [-1, 1], the angle in [0,
+    pi)."""
     rows = np.arange(len(axes))
     direction = axes[rows, lead]
     other = axes[rows, 2 - lead]
@@ -104,7 +105,8 @@ def _on_face(face: I64, tangents: F64) -> F64:
 
 
 def _tangent_frame(face: I64, tangents: F64) -> tuple[F64, F64]:
-    """Two unit vectors orthogonal to the direction; the first lies in the plane of the direction and the next world axis."""
+    """Two unit vectors orthogonal to the direction; the first lies in the plane of the direction and the next world
+    axis."""
     direction = _normalised(_on_face(face, tangents))
     rows, axis = np.arange(len(face)), (face + 1) % 3
     first = -direction[rows, axis][:, None] * direction

@@ -1,8 +1,9 @@
 """How much a picture changes when a stored parameter changes: the currency of every lossy choice.
 
 For a picture I(theta) and independent noise e on the parameters, E|I(theta + e) - I(theta)|^2 = sum_i h_i Var(e_i) with
-h_i = sum over pixels and channels of (dI/dtheta_i)^2. Drawing every pixel's sign r = +-1 at random gives, with one backward
-pass of <r, I>, g = J^T r and E[g_i^2] = h_i (Hutchinson's estimator; quantization.md 3.2). Sums run over all cameras.
+h_i = sum over pixels and channels of (dI/dtheta_i)^2. Drawing every pixel's sign r = +-1 at random gives, with one
+backward pass of <r, I>, g = J^T r and E[g_i^2] = h_i (Hutchinson's estimator; quantization.md 3.2). Sums run over all
+cameras.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Sensitivity:
     """h per parameter, squared picture error (sum over pixels and channels, all cameras) per squared unit.
 
     means (N, 3): along the Gaussian's own axes. log_scales (N, 3). turns (N, 3): radians about its own axes.
-    logit_opacities (N,). dc (N, 3). sh (N,): mean over the higher coefficients. contribution (N,): sum of blending weights.
+    logit_opacities (N,). dc (N, 3). sh (N,): mean over the higher coefficients. contribution (N,): sum of blending
+    weights.
     pixels: number of pixels and channels over which the sums ran.
     """
 
@@ -43,7 +45,8 @@ class Sensitivity:
 
 
 def measure(scene: Scene, ctx: Context, probes: int = 1) -> Sensitivity:
-    """Estimate sensitivities from ``ctx.cameras`` with ``probes`` random sign pictures each. Deterministic in ctx.seed."""
+    """Estimate sensitivities from ``ctx.cameras`` with ``probes`` random sign pictures each. Deterministic in
+    ctx.seed."""
     renderer = ctx.need_renderer("measuring sensitivities")
     rng = np.random.default_rng(ctx.seed)
     n, splats = len(scene), scene.splats
