@@ -12,7 +12,8 @@ import json
 import lzma
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,48 +47,55 @@ class LosslessCodec(Codec):
 
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
         splats = scene.splats
-        whole = _ordered(splats.means)
-        splats = splats.take(morton_order(whole >> 2))
-        streams = {
-            "info": _INFO.pack(len(splats), splats.sh_degree),
-            **_pack_means(_ordered(splats.means)),
-            "scales": _pack(splats.log_scales),
-            "rotations": _pack(splats.quats),
-            "opacity": _pack(splats.logit_opacities[:, None]),
-            "sh0": _pack(splats.sh[:, 0]),
+        splats = splats.take(morton_order(_ordered(splats.means) >> 2))
+        columns = {
+            "scales": splats.log_scales,
+            "rotations": splats.quats,
+            "opacity": splats.logit_opacities[:, None],
+            "sh0": splats.sh[:, 0],
         }
-        if splats.extras:
-            streams["extras"] = _pack_extras(splats.extras)
-        yield Chunk("BASE", 0, streams)
-        for degree in range(1, splats.sh_degree + 1):
-            band = splats.sh[:, degree**2 : (degree + 1) ** 2].reshape(len(splats), 3 * (2 * degree + 1))
-            yield Chunk("FINE", degree, {f"sh{degree}": _pack(band, stride=3)})
+        with ThreadPoolExecutor() as pool:
+            coded = {name: pool.submit(_pack, values) for name, values in columns.items()}
+            bands = {d: pool.submit(_pack, _band(splats.sh, d), 3) for d in range(1, splats.sh_degree + 1)}
+            streams = {"info": _INFO.pack(len(splats), splats.sh_degree), **_pack_means(_ordered(splats.means))}
+            streams |= {name: future.result() for name, future in coded.items()}
+            if splats.extras:
+                streams["extras"] = _pack_extras(splats.extras)
+            yield Chunk("BASE", 0, streams)
+            for degree, future in bands.items():
+                yield Chunk("FINE", degree, {f"sh{degree}": future.result()})
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
-        splats: Splats | None = None
-        for chunk in chunks:
-            if splats is None:
-                splats = _base(chunk.streams)
-            else:
-                degree = splats.sh_degree + 1
-                band = _unpack(chunk.streams[f"sh{degree}"], len(splats), 3 * (2 * degree + 1), stride=3)
-                sh = np.concatenate([splats.sh, band.reshape(len(splats), 2 * degree + 1, 3)], axis=1)
-                splats = Splats(
-                    splats.means, splats.log_scales, splats.quats, splats.logit_opacities, sh, splats.extras
-                )
-            yield Scene(splats)
+        stored = iter(chunks)
+        for first in stored:
+            with ThreadPoolExecutor() as pool:
+                splats = _base(first.streams, pool)
+                yield Scene(splats)
+                bands = [
+                    pool.submit(_unpack, chunk.streams[f"sh{degree}"], len(splats), 3 * (2 * degree + 1), 3)
+                    for degree, chunk in enumerate(stored, 1)
+                ]
+                for degree, future in enumerate(bands, 1):
+                    band = future.result().reshape(len(splats), 2 * degree + 1, 3)
+                    splats = replace(splats, sh=np.concatenate([splats.sh, band], axis=1))
+                    yield Scene(splats)
 
 
 LOSSLESS = Recipe("lossless", "every float bit-exact, order of Gaussians free", (), LosslessCodec())
 
 
-def _base(streams: Mapping[str, bytes]) -> Splats:
+def _band(sh: npt.NDArray[np.float32], degree: int) -> npt.NDArray[np.float32]:
+    """(N, 3 (2 degree + 1)) the coefficients of one degree, colours next to each other."""
+    return sh[:, degree**2 : (degree + 1) ** 2].reshape(len(sh), 3 * (2 * degree + 1))
+
+
+def _base(streams: Mapping[str, bytes], pool: ThreadPoolExecutor) -> Splats:
     rows, degree = _INFO.unpack(streams["info"])
-    if degree > 3 or rows * 4 * (11 + 3 * (degree + 1) ** 2) > max(
-        _FREE_BYTES, _MAX_RATIO * sum(map(len, streams.values()))
-    ):
+    unpacked = rows * 4 * (11 + 3 * (degree + 1) ** 2)
+    if degree > 3 or unpacked > max(_FREE_BYTES, _MAX_RATIO * sum(map(len, streams.values()))):
         raise UnreadableError(f"claims {rows:,} Gaussians: refused as corrupt or a decompression bomb")
-    columns = {name: _unpack(streams[name], rows, width) for name, width in _COLUMNS.items()}
+    decoded = pool.map(lambda name: _unpack(streams[name], rows, _COLUMNS[name]), _COLUMNS)
+    columns = dict(zip(_COLUMNS, decoded))
     return Splats(
         _unpack_means(streams, rows),
         columns["scales"],
