@@ -1,4 +1,4 @@
-"""A codebook of at most 256 numbers for a SOG file: one-dimensional k-means."""
+"""A codebook of at most 256 numbers for a SOG file: one-dimensional k-means, solved rather than approximated."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 SIZE = 256
 _BINS = 1 << 16
-_ROUNDS = 40
+_GROUPS = 4096
+_ROUNDS = 20
 
 
-def fit(values: npt.NDArray[Any], weights: npt.NDArray[Any] | None = None) -> F32:
-    """(256,) ascending numbers, the centres of Lloyd's algorithm on a fine histogram of ``values``.
+def fit(values: npt.NDArray[Any]) -> F32:
+    """(256,) ascending numbers that minimise the squared error of ``values`` rounded to the nearest of them.
 
-    It starts where the cube root of the density puts the centres (Panter and Dite 1951), so that few rounds remain.
-    Values that take no more than 256 different numbers are kept exactly; the book is then padded with the last.
+    The optimum over 4096 groups of neighbouring values by dynamic programming (Wu 1991), then Lloyd's algorithm over
+    65,536 bins. Values that take no more than 256 different numbers are kept exactly; the book is then padded with
+    the last of them.
     """
     values = np.asarray(values, np.float32).ravel()
     if not len(values):
@@ -25,25 +28,18 @@ def fit(values: npt.NDArray[Any], weights: npt.NDArray[Any] | None = None) -> F3
     distinct = _few_distinct(values)
     if distinct is not None:
         return np.pad(distinct, (0, SIZE - len(distinct)), mode="edge")
-    low, high = float(values.min()), float(values.max())
-    position = np.minimum((values.astype(np.float64) - low) * (_BINS / (high - low)), _BINS - 1).astype(np.intp)
-    mass = np.bincount(position, weights, _BINS).astype(np.float64)
-    moment = np.bincount(position, values if weights is None else values * weights, _BINS)
-    used = mass > 0
-    mass, moment = mass[used], moment[used]
-    points = moment / mass
-    total, first = np.append(0, np.cumsum(mass)), np.append(0, np.cumsum(moment))
-    book = _spread_out(points, mass)
-    for _ in range(_ROUNDS):
-        edges = np.searchsorted(points, (book[1:] + book[:-1]) / 2)
-        cuts = np.concatenate([[0], edges, [len(points)]])
-        weight = np.diff(total[cuts])
-        filled = weight > 0
-        moved = np.where(filled, np.diff(first[cuts]) / np.where(filled, weight, 1), book)
-        if np.array_equal(moved, book):
-            break
-        book = np.sort(moved)
-    return book.astype(np.float32)
+    mass, points = _histogram(values)
+    # The cube root puts groups where the optimum puts centres (Panter and Dite 1951), and leaves outliers their own.
+    share = np.cumsum(np.cbrt(mass))
+    group = np.minimum(share * (_GROUPS / share[-1]), _GROUPS - 1).astype(np.intp)
+    starts = np.unique(group, return_index=True)[1]
+    grouped = np.add.reduceat(mass, starts)
+    middle = np.add.reduceat(mass * points, starts) / grouped
+    total, first, second = _running(grouped, middle)
+    from gscompress.formats.sog_kernels import optimal_cuts  # compiled: not for readers
+
+    cuts = optimal_cuts(total, first, second, SIZE)
+    return _lloyd(mass, points, np.diff(first[cuts]) / np.diff(total[cuts])).astype(np.float32)
 
 
 def nearest(values: npt.NDArray[Any], book: F32) -> npt.NDArray[np.uint8]:
@@ -60,10 +56,33 @@ def _few_distinct(values: F32) -> F32 | None:
     return distinct if len(distinct) <= SIZE else None
 
 
-def _spread_out(points: npt.NDArray[np.float64], mass: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """256 starting centres with a density proportional to the cube root of that of the points."""
-    coarse = 1024
-    edges = np.linspace(points[0], points[-1], coarse + 1)
-    density = np.histogram(points, edges, weights=mass)[0]
-    cumulative = np.append(0, np.cumsum(np.cbrt(density)))
-    return np.interp((np.arange(SIZE) + 0.5) / SIZE * cumulative[-1], cumulative, edges)
+def _histogram(values: F32) -> tuple[F64, F64]:
+    """Number and mean of the values in every bin that has any, in ascending order; no bins where few values are."""
+    if len(values) <= _BINS:
+        points, counts = np.unique(values, return_counts=True)
+        return counts.astype(np.float64), points.astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    position = np.minimum((values.astype(np.float64) - low) * (_BINS / (high - low)), _BINS - 1).astype(np.intp)
+    mass = np.bincount(position, minlength=_BINS).astype(np.float64)
+    moment = np.bincount(position, values, _BINS)
+    return mass[mass > 0], moment[mass > 0] / mass[mass > 0]
+
+
+def _running(mass: F64, points: F64) -> tuple[F64, F64, F64]:
+    """Running sums, from 0, of mass, mass * x and mass * x^2."""
+    columns = (mass, mass * points, mass * points * points)
+    total, first, second = (np.append(0, np.cumsum(column)) for column in columns)
+    return total, first, second
+
+
+def _lloyd(mass: F64, points: F64, book: F64) -> F64:
+    total, first, _ = _running(mass, points)
+    for _ in range(_ROUNDS):
+        cuts = np.concatenate([[0], np.searchsorted(points, (book[1:] + book[:-1]) / 2), [len(points)]])
+        weight = np.diff(total[cuts])
+        filled = weight > 0
+        moved = np.where(filled, np.diff(first[cuts]) / np.where(filled, weight, 1), book)
+        if np.array_equal(moved, book):
+            break
+        book = moved
+    return book

@@ -7,9 +7,10 @@ nearest neighbours (Ward 1963) and polished by Lloyd rounds. Nothing is drawn at
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from gscompress.formats.sog_kernels import dots
 
 F32 = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
@@ -53,7 +54,7 @@ def _reduce(rows: F32, mass: F32, members: Index, entries: int, labels: Index, p
         parts.append(centres)
         labels[members] = start + own
     else:
-        group = _split(rows[members], mass[members], min(_SPLITS, -(-len(members) // (_LEAF // 2))))
+        group = _split(rows[members], mass[members], min(_SPLITS, entries, -(-len(members) // (_LEAF // 2))))
         order = np.argsort(group, kind="stable")
         cuts = np.flatnonzero(np.diff(group[order])) + 1
         groups = [members[rows_] for rows_ in np.split(order, cuts)]
@@ -86,7 +87,6 @@ def _share_out(rows: F32, mass: F32, groups: list[Index], entries: int) -> list[
     At high resolution the error of a group falls as entries^(-2/d), which gives shares ∝ error^(d / (d + 2)).
     """
     sizes = np.array([len(group) for group in groups])
-    entries = max(entries, len(groups))
     errors = np.array([_scatter(rows[group], mass[group]) for group in groups])
     dimensions = rows.shape[1]
     wish = np.maximum(errors, 1e-30) ** (dimensions / (dimensions + 2))
@@ -169,25 +169,3 @@ def _distances(a: F32, b: F32) -> F32:
     """Squared distances, (len(a), len(b))."""
     squares = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
     return np.maximum(squares - 2 * dots(a, b), 0)
-
-
-def dots(a: F32, b: F32) -> F32:
-    """``a @ b.T``. On a busy machine thousands of small BLAS calls wait for each other's threads; this one has none."""
-    out = np.zeros((len(a), len(b)), np.float32)
-    _add_dots(np.ascontiguousarray(a), np.ascontiguousarray(b.T), out)
-    return out
-
-
-@numba.njit(cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add_dots(a: F32, bt: F32, out: F32) -> None:
-    fours = a.shape[1] // 4 * 4
-    for i in range(len(a)):
-        row = out[i]
-        for j in range(0, fours, 4):
-            a0, a1, a2, a3 = a[i, j], a[i, j + 1], a[i, j + 2], a[i, j + 3]
-            b0, b1, b2, b3 = bt[j], bt[j + 1], bt[j + 2], bt[j + 3]
-            for c in range(len(row)):
-                row[c] += a0 * b0[c] + a1 * b1[c] + a2 * b2[c] + a3 * b3[c]
-        for j in range(fours, a.shape[1]):
-            for c in range(len(row)):
-                row[c] += a[i, j] * bt[j, c]

@@ -113,13 +113,16 @@ def _put_rest(out: Pictures, splats: Splats, most: int) -> F32:
     coefficients = rest.shape[1]
     # Errors count by opacity: on the plush test scene that is worth 3 dB over counting all alike.
     weights = (sigmoid(splats.logit_opacities) + 1e-3).astype(np.float32)
-    palette, label = sog_palette.fit(rest.reshape(len(splats), -1), weights, palette_size(len(splats), most))
+    palette, label = sog_palette.fit(
+        rest.reshape(len(splats), 3 * coefficients), weights, palette_size(len(splats), most)
+    )
     # Numbered by first use along the Z curve, labels mostly count upwards, which halves their picture.
     used, first, label = np.unique(label, return_index=True, return_inverse=True)
     order = np.argsort(first)
     palette, label = palette[used[order]], np.argsort(order)[label]
     book = sog_codebook.fit(palette)
-    entries = np.zeros((-(-len(palette) // PALETTE_COLUMNS) * PALETTE_COLUMNS, coefficients, 3), np.uint8)
+    rows = max(1, -(-len(palette) // PALETTE_COLUMNS))
+    entries = np.zeros((rows * PALETTE_COLUMNS, coefficients, 3), np.uint8)
     entries[: len(palette)] = sog_codebook.nearest(palette, book).reshape(-1, coefficients, 3)
     pixels = np.full((*entries.shape[:2], 4), 255, np.uint8)
     pixels[..., :3] = entries

@@ -93,7 +93,8 @@ def _pack_quats(splats: Splats) -> U8:
     magnitude = np.minimum(np.rint(np.abs(three) * (_QUAT_LEVELS / _SQRT_HALF)), _QUAT_LEVELS).astype(np.uint32)
     word = largest.astype(np.uint32)
     for column in range(3):
-        word = word << 10 | (three[:, column] < 0).astype(np.uint32) << 9 | magnitude[:, column]
+        negative = (three[:, column] < 0) & (magnitude[:, column] > 0)
+        word = word << 10 | negative.astype(np.uint32) << 9 | magnitude[:, column]
     return word.astype("<u4").view(np.uint8).reshape(-1, 4)
 
 
