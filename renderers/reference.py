@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gscompress.renderers.base import ALPHA_MAX, ALPHA_MIN, BLUR, TRANSMITTANCE_MIN, Image
 
 from gscompress.camera import Camera
+from gscompress.renderers.base import ALPHA_MAX, ALPHA_MIN, BLUR, TRANSMITTANCE_MIN, Image
 from gscompress.scene import Scene
 from gscompress.sh import basis
 
