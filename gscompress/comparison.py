@@ -87,7 +87,7 @@ class Comparison:
             out["photos"] = {
                 "reference": before.to_json(),
                 "decoded": after.to_json(),
-                "psnr_drop": before.psnr - after.psnr,
+                "psnr_drop": _finite(before.psnr - after.psnr),
             }
         return out
 

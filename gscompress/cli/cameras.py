@@ -13,6 +13,8 @@ from gscompress.scene import Scene
 
 GENERATED = re.compile(r"(orbit|auto|inside)(?::(\d{1,4}))?")
 DEFAULT_COUNT = 24
+HELD_OUT = 1
+"""Offset of the generated views that judge: compression places its own at offset 0 and must not be judged by them."""
 
 
 def choose(scene: Scene, wish: str, size: tuple[int, int] | None) -> list[Camera]:
@@ -29,7 +31,8 @@ def choose(scene: Scene, wish: str, size: tuple[int, int] | None) -> list[Camera
         width, height = size or (480, 360)
         if style == "orbit":
             return viewpoints.turntable(scene, count, width, height)
-        return viewpoints.generate(scene, count, width, height, style="auto" if style == "auto" else "inside")
+        kind: viewpoints.Style = "auto" if style == "auto" else "inside"
+        return viewpoints.generate(scene, count, width, height, style=kind, offset=HELD_OUT)
     if not Path(wish).exists():
         raise UnreadableError(f"{wish}: no such camera file, and not one of orbit:24, auto:24, inside:24")
     from gscompress.datasets import load_cameras

@@ -135,14 +135,14 @@ def _show(source: Path, against: Path, result: Comparison) -> None:
     if result.photos:
         original, decoded = result.photos
         rows += [_row("original against photos", original), _row("decoded against photos", decoded)]
-        rows.append(_row("drop", _drop(original, decoded)))
+        rows.append(_row("drop", _drop(original, decoded), endless="–"))
     with_lpips = result.mean.lpips is not None
     console.table(["", "PSNR dB", "SSIM", *(["LPIPS"] if with_lpips else [])], rows)
 
 
-def _row(title: str, score: Score) -> list[str]:
+def _row(title: str, score: Score, endless: str = "identical") -> list[str]:
     numbers: list[Any] = [score.ssim] if score.lpips is None else [score.ssim, score.lpips]
-    first = "identical" if math.isinf(score.psnr) else f"{score.psnr:.2f}"
+    first = f"{score.psnr:.2f}" if math.isfinite(score.psnr) else endless
     return [title, first, *("" if number is None else f"{number:.4f}" for number in numbers)]
 
 
@@ -152,4 +152,5 @@ def _drop(original: Score, decoded: Score) -> Score:
     def less(a: float | None, b: float | None) -> float | None:
         return None if a is None or b is None else a - b
 
-    return Score(original.psnr - decoded.psnr, less(original.ssim, decoded.ssim), less(original.lpips, decoded.lpips))
+    lost = 0.0 if original.psnr == decoded.psnr else original.psnr - decoded.psnr
+    return Score(lost, less(original.ssim, decoded.ssim), less(original.lpips, decoded.lpips))
