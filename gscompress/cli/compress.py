@@ -23,6 +23,10 @@ Cameras = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Views to judge by (cameras.json, transforms.json, COLMAP); default: generated."),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="OUT.html", help="Also write a page with sizes, pictures and the worst view."),
+]
 
 
 def compress(
@@ -33,17 +37,19 @@ def compress(
     target_size: Size = None,
     do: Do = None,
     cameras: Cameras = None,
+    page: Report = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
     """Compress a scene to a .gscz file."""
     from gscompress import api, formats
-    from gscompress.cli.views import context
+    from gscompress.cli.views import context, load
     from gscompress.container.reader import Reader, ledger
 
     if target.suffix.lower() != ".gscz":
         raise UsageError(f"{target.name}: compress writes .gscz files; for other formats use 'gscompress convert'")
-    check_target(target, force=force)
+    for path in filter(None, (target, page)):
+        check_target(path, force=force)
     wishes: dict[str, Any] = {"quality": quality, "do": do or ()}
     recipe = api.recipe_for(preset, **wishes)
     size = None if target_size is None else console.parse_size(target_size)
@@ -53,6 +59,15 @@ def compress(
         ctx = context(recipe, scene, cameras, log)
         result = api.compress_to_file(scene, target, preset, **wishes, target_size=size, ctx=ctx, force=force)
         seconds = time.perf_counter() - started
+        measured: dict[str, Any] = {}
+        if page is not None:
+            from gscompress.cli.report import report_compression
+
+            views = load(cameras)
+            shown = report_compression(
+                page, source, target, scene, seconds=seconds, cameras=views, log=log, force=force
+            )
+            measured = {"report": str(page), "quality": shown.to_json()}
     reader = Reader.open(target)
     before, spent = console.size_of(source), ledger(reader, len(scene))
     if as_json:
@@ -69,6 +84,7 @@ def compress(
                 "codec": reader.header["codec"],
                 "recipe": reader.header["recipe"],
                 "ledger": spent.to_json(),
+                **measured,
                 "warnings": log.warnings,
             }
         )

@@ -11,11 +11,14 @@ import pytest
 from specimens import FRUIT, blob, rows
 
 from gscompress import formats
+from gscompress.camera import Camera, look_at
 from gscompress.cli import compress as compress_verb
 from gscompress.cli.console import parse_size, size_text, stem
 from gscompress.cli.convert import expand
 from gscompress.cli.main import VERBS, run
+from gscompress.cli.views import in_axes_of
 from gscompress.errors import MissingExtraError, UsageError
+from gscompress.frame import Frame
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,28 @@ def test_quality_is_a_dial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_target_size_is_met_from_below(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = report(capsys, "compress", FRUIT, tmp_path / "a.gscz", "--preset", "fast", "--target-size", "4.5kB")
     assert 4300 < facts["output_bytes"] <= 4500
+
+
+def test_a_report_is_one_page_with_the_quality_in_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "report.html"
+    facts = report(capsys, "compress", FRUIT, tmp_path / "a.gscz", "--preset", "lossless", "--report", page)
+    assert facts["report"] == str(page)
+    assert all(view["identical"] for view in facts["quality"]["views"])
+    assert "a.gscz" in page.read_text("utf-8")
+    assert "--force" in fails(capsys, 2, "compress", FRUIT, tmp_path / "b.gscz", "--report", page)
+
+
+def test_cameras_from_a_file_see_a_turned_scene_alike() -> None:
+    scene, camera = (
+        blob(20),
+        Camera(64, 48, 50, 50, 32, 24, look_at(np.array([0.0, 0, -4]), np.zeros(3), np.array([0.0, -1, 0]))),
+    )
+    for axes in ("RDF", "RUB", "RFU", "RUF"):
+        turned = scene.in_frame(Frame(axes))
+        (seen,) = in_axes_of(turned, [camera])
+        points = np.concatenate([turned.splats.means, np.ones((20, 1))], 1) @ seen.w2c.T
+        expected = np.concatenate([scene.splats.means, np.ones((20, 1))], 1) @ camera.w2c.T
+        np.testing.assert_allclose(points, expected, atol=1e-5)
 
 
 def test_nothing_is_overwritten_without_force(gscz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
