@@ -18,6 +18,8 @@ VERBS = {
     "decompress": "gscompress.cli.decompress:decompress",
     "convert": "gscompress.cli.convert:convert",
     "info": "gscompress.cli.info:info",
+    "render": "gscompress.cli.render:render",
+    "eval": "gscompress.cli.eval:evaluate",
     "verify": "gscompress.cli.verify:verify",
     "presets": "gscompress.cli.presets:presets",
     "demo": "gscompress.cli.demo:demo",
