@@ -38,7 +38,7 @@ from gscompress.errors import UnreadableError
 
 I64 = npt.NDArray[np.int64]
 U32 = npt.NDArray[np.uint32]
-BLOCK = 1 << 20  # values per rANS stream; the model lives on from block to block
+BLOCK = 1 << 18  # values per rANS stream; the model lives on from block to block
 _NODES = 32
 _BEFORE_FIRST = 103  # exponents 104 to 133 (2^-23 to 2^6) have ranks 1 to 30; rank 0 is any other
 _TINY = 31  # rank of zero and subnormals
