@@ -33,7 +33,7 @@ U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 _COLUMNS = {"scales": 3, "rotations": 4, "opacity": 1, "sh0": 3}
 _WORTH_REFERENCES = 0.02  # share of repeated rows from which references pay
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 22}]  # 45 MB to encode
 _FREE_BYTES, _MAX_RATIO = 384 << 20, 8192  # a file may unpack to the first, or to the second times its size
 _INFO = struct.Struct("<QB")  # Gaussians, SH degree
 
