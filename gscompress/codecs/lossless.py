@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,7 @@ class LosslessCodec(Codec):
             "opacity": splats.logit_opacities[:, None],
             "sh0": splats.sh[:, 0],
         }
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             coded = {name: pool.submit(_pack, values) for name, values in columns.items()}
             bands = {d: pool.submit(_pack, _band(splats.sh, d), 3) for d in range(1, splats.sh_degree + 1)}
             streams = {"info": _INFO.pack(len(splats), splats.sh_degree), **_pack_means(_ordered(splats.means))}
@@ -68,7 +69,7 @@ class LosslessCodec(Codec):
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
         stored = iter(chunks)
         for first in stored:
-            with ThreadPoolExecutor() as pool:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
                 splats = _base(first.streams, pool)
                 yield Scene(splats)
                 bands = [
