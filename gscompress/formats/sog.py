@@ -20,7 +20,7 @@ from gscompress.formats.base import Format
 from gscompress.formats.bundle import ZIP, FolderBundle, open_zip, zip_has
 from gscompress.formats.limits import require_finite
 from gscompress.formats.sog_read import MAX_PALETTE, META, Source, read_source, read_splats, version_of
-from gscompress.formats.sog_write import LOG_SCALE_RANGE, Pictures, encode_splats, palette_size
+from gscompress.formats.sog_write import LOG_SCALE_RANGE, SH_RANGE, Pictures, encode_splats, palette_size
 from gscompress.formats.webp_images import MAX_SIDE
 from gscompress.frame import RDF
 from gscompress.scene import Model, Scene
@@ -72,7 +72,8 @@ class SogFormat(Format):
         if scene.model != "3dgs":
             pictures.meta["model"] = _MODEL_WORDS[scene.model]
         if error is not None and error.size:
-            log.info(f"{path.name}: SH error rms {np.sqrt(np.square(error).mean()):.2g}, max {np.abs(error).max():.2g}")
+            rms = float(np.sqrt(np.square(error, dtype=np.float64).mean()))
+            log.info(f"{path.name}: SH error rms {rms:.2g}, max {np.abs(error).max():.2g}")
         if path.name.lower() == META:
             for name, data in pictures.files.items():
                 (path.parent / name).write_bytes(data)
@@ -97,9 +98,14 @@ class SogFormat(Format):
         if scene.splats.sh_degree:
             entries = palette_size(len(scene), self.palette)
             out.append(f"SH above degree 0 becomes one of {entries:,} sets of coefficients with 256 different values")
-        beyond = int((np.abs(scene.splats.log_scales) > LOG_SCALE_RANGE).sum())
-        if beyond:
-            out.append(f"{beyond:,} log scales beyond ±{LOG_SCALE_RANGE:g} are clamped")
+        ranges = (
+            ("log scales", scene.splats.log_scales, LOG_SCALE_RANGE),
+            ("SH coefficients", scene.splats.sh, SH_RANGE),
+        )
+        for name, array, limit in ranges:
+            beyond = int((np.abs(array) > limit).sum())
+            if beyond:
+                out.append(f"{beyond:,} {name} beyond ±{limit:g} are clamped")
         if scene.splats.extras:
             out.append(f"extra columns are dropped: {', '.join(scene.splats.extras)}")
         return out

@@ -33,6 +33,19 @@ def optimal_cuts(total: F64, first: F64, second: F64, parts: int) -> npt.NDArray
     return np.array([*cuts, 0])[::-1]
 
 
+def merge_cheapest(cost: F32, weight: F64, keep: int) -> npt.NDArray[np.int64]:
+    """(n,) group number of each of n weighted points after merging the cheapest pair until ``keep`` groups are left.
+
+    ``cost``: (n, n) Ward (1963) costs w_i w_j / (w_i + w_j) |x_i - x_j|^2, overwritten.
+    """
+    np.fill_diagonal(cost, np.inf)
+    owner = np.arange(len(cost))
+    _merge_cheapest(cost, weight.copy(), keep, owner)
+    while (owner[owner] != owner).any():
+        owner = owner[owner]
+    return np.unique(owner, return_inverse=True)[1]
+
+
 @njit(cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
 def _add_dots(a: F32, bt: F32, out: F32) -> None:
     fours = a.shape[1] // 4 * 4
@@ -78,3 +91,43 @@ def _choose(total: F64, first: F64, second: F64, choices: npt.NDArray[np.int32])
                         starts[j] = i
             step //= 2
         before[:] = after
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _merge_cheapest(cost: F32, weight: F64, keep: int, owner: npt.NDArray[np.int64]) -> None:
+    """Merged costs follow from the old ones (Lance and Williams 1967). They never fall below the cheaper of the two.
+
+    So the cheapest partner that a row remembers stays a lower bound after that partner is gone, and is looked up again
+    only when the row comes first (Müllner 2011).
+    """
+    n = len(cost)
+    partner = np.empty(n, np.int64)
+    best = np.empty(n, np.float32)
+    for i in range(n):
+        partner[i] = np.argmin(cost[i])
+        best[i] = cost[i, partner[i]]
+    for _ in range(n - keep):
+        i = int(np.argmin(best))
+        j = partner[i]
+        while best[i] != cost[i, j]:
+            partner[i] = np.argmin(cost[i])
+            best[i] = cost[i, partner[i]]
+            i = int(np.argmin(best))
+            j = partner[i]
+        apart, joint = cost[i, j], weight[i] + weight[j]
+        for k in range(n):
+            if best[k] < np.inf and k not in (i, j):
+                both = (weight[i] + weight[k]) * cost[i, k] + (weight[j] + weight[k]) * cost[j, k]
+                merged = np.float32(max((both - weight[k] * apart) / (joint + weight[k]), 0.0))
+                cost[i, k] = merged
+                cost[k, i] = merged
+                cost[k, j] = np.inf
+                if merged < best[k]:
+                    partner[k], best[k] = i, merged
+        weight[i] = joint
+        owner[j] = i
+        cost[j, :] = np.inf
+        cost[i, j] = np.inf
+        best[j] = np.inf
+        partner[i] = np.argmin(cost[i])
+        best[i] = cost[i, partner[i]]

@@ -2,7 +2,7 @@
 
 Plain k-means costs N x K distances per round: minutes here. Instead the vectors are split by small k-means steps until
 a part has about a thousand, entries are shared out where they save the most error, and each part is reduced by merging
-nearest neighbours (Ward 1963) and polished by Lloyd rounds. Nothing is drawn at random.
+the cheapest pairs and polished by Lloyd rounds. Nothing is drawn at random.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gscompress.formats.sog_kernels import dots
+from gscompress.formats.sog_kernels import dots, merge_cheapest
 
 F32 = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
@@ -76,9 +76,13 @@ def _split(x: F32, mass: F32, groups: int) -> Index:
 
 
 def _main_axis(x: F32) -> F32:
-    centred = x - x.mean(axis=0)
-    turned = np.ascontiguousarray(centred.T)
-    return np.linalg.eigh(dots(turned, turned))[1][:, -1].astype(np.float32)
+    """Roughly the direction of the largest variance, by power iteration."""
+    turned = np.ascontiguousarray((x - x.mean(axis=0)).T)
+    covariance = dots(turned, turned)
+    axis = covariance[np.argmax(np.diagonal(covariance))]
+    for _ in range(8):
+        axis = covariance @ (axis / max(float(np.abs(axis).max()), 1e-30))
+    return axis.astype(np.float32)
 
 
 def _share_out(rows: F32, mass: F32, groups: list[Index], entries: int) -> list[int]:
@@ -115,25 +119,10 @@ def _scatter(x: F32, mass: F32) -> float:
 
 
 def _merge(x: F32, mass: F32, entries: int) -> tuple[F32, Index]:
-    """Merge mutual nearest neighbours, cheapest first, until ``entries`` centres are left; then polish."""
-    centres, weight = x, mass
-    while len(centres) > entries:
-        cost = _distances(centres, centres) * (weight[:, None] * weight / (weight[:, None] + weight))
-        np.fill_diagonal(cost, np.inf)
-        partner = np.argmin(cost, axis=1)
-        here = np.flatnonzero((partner[partner] == np.arange(len(partner))) & (np.arange(len(partner)) < partner))
-        if not len(here):  # ties without a mutual pair: take the cheapest
-            here = np.array([np.argmin(cost.min(axis=1))])
-        here = here[np.argsort(cost[here, partner[here]], kind="stable")][: len(centres) - entries]
-        there = partner[here]
-        joint = weight[here] + weight[there]
-        centres = centres.copy()
-        centres[here] = (centres[here] * weight[here, None] + centres[there] * weight[there, None]) / joint[:, None]
-        weight = weight.copy()
-        weight[here] = joint
-        keep = np.ones(len(centres), bool)
-        keep[there] = False
-        centres, weight = centres[keep], weight[keep]
+    """Merge the cheapest pairs (Ward 1963) until ``entries`` centres are left, then polish."""
+    share = mass[:, None] * (mass / (mass[:, None] + mass))
+    labels = merge_cheapest(_distances(x, x) * share, mass.astype(np.float64), entries)
+    centres = _centres(x, mass, labels, np.zeros((entries, x.shape[1]), np.float32))
     return _polish(x, mass, centres, _closest(x, centres))
 
 

@@ -18,7 +18,9 @@ from gscompress.scene import Splats
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
-LOG_SCALE_RANGE = 20.0  # what lies beyond ±20 (no training does) is clamped, so that one value cannot spoil a codebook
+# What lies beyond (nothing that was trained does) is clamped, so that one value cannot spoil a codebook.
+LOG_SCALE_RANGE = 20.0
+SH_RANGE = 100.0
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ def encode_splats(splats: Splats, palette: int) -> tuple[Pictures, F32 | None]:
     out.meta["quats"] = {"files": ["quats.webp"]}
     scales = np.clip(splats.log_scales, -LOG_SCALE_RANGE, LOG_SCALE_RANGE)
     _put_coded(out, "scales", scales, np.full(len(splats), 255, np.uint8))
-    _put_coded(out, "sh0", splats.sh[:, 0], opacity_bytes(splats.logit_opacities))
+    _put_coded(out, "sh0", np.clip(splats.sh[:, 0], -SH_RANGE, SH_RANGE), opacity_bytes(splats.logit_opacities))
     return out, _put_rest(out, splats, palette) if splats.sh_degree else None
 
 
@@ -109,7 +111,7 @@ def _put_rest(out: Pictures, splats: Splats, most: int) -> F32:
     """SH of degree 1 and above as labels into a palette, whose numbers come from a codebook in turn."""
     from gscompress.formats import sog_palette  # it compiles a kernel, which readers should not wait for
 
-    rest = splats.sh[:, 1:]
+    rest = np.clip(splats.sh[:, 1:], -SH_RANGE, SH_RANGE)
     coefficients = rest.shape[1]
     # Errors count by opacity: on the plush test scene that is worth 3 dB over counting all alike.
     weights = (sigmoid(splats.logit_opacities) + 1e-3).astype(np.float32)
@@ -134,7 +136,7 @@ def _put_rest(out: Pictures, splats: Splats, most: int) -> F32:
         "codebook": _short(book),
         "files": ["shN_centroids.webp", "shN_labels.webp"],
     }
-    return book[entries[label]] - rest
+    return book[entries[label]] - splats.sh[:, 1:]
 
 
 def _short(book: F32) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zipfile
 from dataclasses import replace
@@ -222,10 +223,21 @@ def test_the_sh_error_is_reported(tmp_path: Path) -> None:
 def test_losses_name_what_is_given_up() -> None:
     scene = random_scene(100, 2, 0)
     scales = np.full((100, 3), -30, np.float32)
-    splats = replace(scene.splats, extras={"label": np.zeros(100)}, log_scales=scales)
+    sh = scene.splats.sh.copy()
+    sh[0, 1] = 1e30
+    splats = replace(scene.splats, extras={"label": np.zeros(100)}, log_scales=scales, sh=sh)
     losses = " ".join(SOG.losses(replace(scene, splats=splats)))
-    for word in ("order", "label", "300 log scales", "64 sets"):
+    for word in ("order", "label", "300 log scales", "3 SH coefficients", "64 sets"):
         assert word in losses
+
+
+def test_absurd_numbers_are_clamped(tmp_path: Path) -> None:
+    scene = random_scene(200, 1, 0)
+    sh, scales = scene.splats.sh.copy(), scene.splats.log_scales.copy()
+    sh[::3], scales[::5], scales[1::5] = 3e38, -np.inf, 3e38
+    after = through(replace(scene, splats=replace(scene.splats, sh=sh, log_scales=scales)), tmp_path / "a.sog").splats
+    assert np.abs(after.log_scales).max() == 20
+    assert 99 < np.abs(after.sh).max() <= 100
 
 
 # Reading what is odd or damaged
@@ -407,6 +419,41 @@ def test_vectors_that_fit_the_palette_are_kept_exactly() -> None:
     x = rng.normal(size=(100, 24)).astype(np.float32)[rng.integers(0, 100, 3000)]
     palette, labels = sog_palette.fit(x, np.ones(3000, np.float32), 128)
     np.testing.assert_array_equal(palette[labels], x)
+
+
+def test_merging_takes_the_cheapest_pair_every_time() -> None:
+    rng = np.random.default_rng(5)
+    x, weight = rng.normal(size=(40, 3)), rng.gamma(0.3, 1, 40) + 1e-3
+    cost = weight[:, None] * weight / (weight[:, None] + weight) * np.square(x[:, None] - x).sum(axis=2)
+    groups = [[i] for i in range(40)]
+
+    def price(a: list[int], b: list[int]) -> float:
+        means = [np.average(x[g], axis=0, weights=weight[g]) for g in (a, b)]
+        sums = [weight[g].sum() for g in (a, b)]
+        return sums[0] * sums[1] / sum(sums) * float(np.square(means[0] - means[1]).sum())
+
+    for keep in range(39, 4, -1):
+        pairs = [(price(a, b), i, j) for j, b in enumerate(groups) for i, a in enumerate(groups[:j])]
+        _, i, j = min(pairs)
+        groups[i] += groups.pop(j)
+        labels = sog_kernels.merge_cheapest(cost.astype(np.float32), weight, keep)
+        assert {frozenset(np.flatnonzero(labels == g).tolist()) for g in range(keep)} == {frozenset(g) for g in groups}
+
+
+def error_of_runs(points: np.ndarray, mass: np.ndarray, cuts: tuple[int, ...]) -> float:
+    runs = [slice(a, b) for a, b in itertools.pairwise((0, *cuts, len(points)))]
+    means = [np.average(points[run], weights=mass[run]) for run in runs]
+    return sum(float((mass[run] * (points[run] - mean) ** 2).sum()) for run, mean in zip(runs, means, strict=True))
+
+
+def test_cuts_are_optimal() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        points, mass = np.sort(rng.normal(size=9)), rng.uniform(0.1, 3, 9)
+        sums = [np.append(0, np.cumsum(column)) for column in (mass, mass * points, mass * points**2)]
+        best = min(error_of_runs(points, mass, cuts) for cuts in itertools.combinations(range(1, 9), 3))
+        cuts = tuple(sog_kernels.optimal_cuts(*sums, 4)[1:-1].tolist())
+        assert error_of_runs(points, mass, cuts) == pytest.approx(best)
 
 
 def test_dots_are_products() -> None:
