@@ -1,0 +1,128 @@
+"""One browser window: watches its camera and controls, and keeps a picture in it that fits both."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscompress.viewer.choice import Choice, Figures, figures_html
+from gscompress.viewer.exhibit import Exhibit
+from gscompress.viewer.levels import Levels
+from gscompress.viewer.pace import Pace
+from gscompress.viewer.panel import Panel
+from gscompress.viewer.pictures import Pictures, View
+from gscompress.viewer.splats import browser_splats
+from gscompress.viewer.world import picture_size
+
+if TYPE_CHECKING:
+    import viser
+
+REPORTS = 0.25
+"""Seconds between two updates of the figures while the camera moves."""
+
+
+class Session:
+    """Draws for one window, in a thread of its own, until it is closed."""
+
+    def __init__(self, client: viser.ClientHandle, exhibit: Exhibit) -> None:
+        self._client, self._exhibit = client, exhibit
+        self._pace, self._pictures = Pace(), Pictures(exhibit)
+        self._news, self._closed = threading.Condition(), False
+        self._splats: viser.GaussianSplatHandle | None = None
+        self._sent: tuple[Levels, int] | None = None
+        self._reported, self._viewpoint = 0.0, 0
+        self._panel = Panel(client.gui, exhibit, self._chosen, self._next_viewpoint)
+        client.camera.on_update(lambda _: self._moved())
+        self._pace.changed()
+        self._thread = threading.Thread(target=self._run, name=f"window {client.client_id}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Draw nothing more; waits for the picture in progress, though not for long."""
+        with self._news:
+            self._closed = True
+            self._news.notify()
+        self._thread.join(timeout=2)
+
+    def _moved(self) -> None:
+        if self._panel.choice.exact:
+            with self._news:
+                self._pace.moved(time.monotonic())
+                self._news.notify()
+
+    def _chosen(self) -> None:
+        with self._news:
+            self._pace.changed()
+            self._news.notify()
+
+    def _next_viewpoint(self) -> None:
+        self._viewpoint = (self._viewpoint + 1) % len(self._exhibit.poses)
+        pose = self._exhibit.poses[self._viewpoint]
+        with self._client.atomic():
+            self._client.camera.up_direction = self._exhibit.world.up
+            self._client.camera.position = pose.eye
+            self._client.camera.look_at = pose.target
+
+    def _run(self) -> None:
+        while True:
+            with self._news:
+                step = self._pace.next(time.monotonic())
+                while not step.share and not self._closed:
+                    self._news.wait(step.wait)
+                    step = self._pace.next(time.monotonic())
+                if self._closed:
+                    return
+                self._pace.starts(step.share)
+            choice = self._panel.choice
+            try:
+                if choice.exact:
+                    self._draw(choice, step.share)
+                else:
+                    self._send(choice)
+            except Exception as error:  # whatever it is, the window must learn of it and the thread live on
+                self._client.add_notification("This cannot be drawn", " ".join(str(error).split()), color="red")
+
+    def _draw(self, choice: Choice, share: float) -> None:
+        """Put a picture of ``share`` of the pixels into the window; a full one twice, at once and without loss."""
+        full, view, scene = share == 1, self._view(share), self._client.scene
+        shown = self._pictures.show(choice, view, measure=full)
+        scene.set_background_image(shown.picture, format="jpeg", jpeg_quality=90)
+        if self._splats is not None:
+            self._splats.visible = False
+        self._client.flush()
+        now = time.monotonic()
+        with self._news:
+            self._pace.took(share, shown.seconds)
+        if full or now - self._reported > REPORTS:
+            self._reported = now
+            figures = Figures(shown.seconds, (view.width, view.height), shown.psnr)
+            self._panel.report(figures_html(self._exhibit, choice, figures))
+        if full and not self._outdated():
+            scene.set_background_image(shown.picture, format="png")
+
+    def _send(self, choice: Choice) -> None:
+        """Let the browser draw: the Gaussians unless it has them, and a plain background."""
+        shown, level = choice.single(self._exhibit)
+        if self._sent != (shown, level):
+            sent = browser_splats(shown.scene(level), self._exhibit.world)
+            self._splats = self._client.scene.add_gaussian_splats(
+                "/splats", sent.centers, sent.covariances, sent.rgbs, sent.opacities, scale=sent.scale
+            )
+            self._sent = shown, level
+        elif self._splats is not None:
+            self._splats.visible = True
+        colour = np.round(np.array(self._exhibit.background) * 255).astype(np.uint8)
+        self._client.scene.set_background_image(np.broadcast_to(colour, (2, 2, 3)), format="png")
+        self._panel.report(figures_html(self._exhibit, choice, Figures()))
+
+    def _view(self, share: float) -> View:
+        camera = self._client.camera
+        size = picture_size((camera.image_width, camera.image_height), self._exhibit.limit, share)
+        return View(tuple(camera.wxyz), tuple(camera.position), camera.fov, *size)
+
+    def _outdated(self) -> bool:
+        with self._news:
+            return self._pace.next(time.monotonic()).share > 0
