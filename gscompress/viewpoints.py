@@ -2,7 +2,8 @@
 
 1. The *focus* is the mode of opacity-weighted Gaussian density (trainers densify what the photos look at), its
    *radius* the opacity-weighted median distance from it.
-2. *Up* is the frame's up, tilted towards the direction that makes flat Gaussians walls and floors (``upright``).
+2. *Up* is the frame's up, tilted towards the direction that makes flat Gaussians walls and floors (``upright``), and
+   turned over when the scene is clearly upside down.
 3. Candidates are drawn from a low-discrepancy sequence: *orbit* ones around the focus, *inside* ones within the
    scene, looking outwards.
 4. A coarse extinction grid tells what each candidate sees. Candidates with something in front of the lens are
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +37,8 @@ FIELD_OF_VIEW = 60.0
 CANDIDATES = 256
 """Per style and call; at least 8 per view asked for."""
 MOST = 4096
+UPSIDE_DOWN = 0.75
+"""Detail seen from above over that from below; 1.25 to 3 in scenes that stand the right way up."""
 CLEARANCE = {"orbit": 0.5, "inside": 0.2}
 """Radii that must be free in front of the lens: photographers step back from an object, but rooms are narrow."""
 BLOCKED = 0.04
@@ -61,12 +64,13 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the cameras look at, in right-down-forward axes: focus and up (3,), radius in scene units."""
+    """What the cameras look at, in right-down-forward axes: focus and up (3,), radius in scene units, and its air."""
 
     focus: F64
     radius: float
     up: F64
     surface: Surface
+    air: Air
 
 
 def generate(
@@ -90,14 +94,13 @@ def generate(
         )
     height = height or max(1, round(width * 3 / 4))
     subject = study(scene)
-    air = Air(subject.surface, subject.focus, subject.radius)
     numbers = _numbers(seed, offset, max(CANDIDATES, 8 * count))
     sets = []
     if style != "inside":
-        sets.append(_judge(subject, air, _orbit(subject, numbers), CLEARANCE["orbit"], width / height))
+        sets.append(_judge(subject, _orbit(subject, numbers), CLEARANCE["orbit"], width / height))
     inside_share = {"orbit": 0.0, "inside": 1.0}.get(style, _inside_share(sets[0]) if sets else 1.0)
     if inside_share > 0:
-        sets.append(_judge(subject, air, _inside(subject, numbers), CLEARANCE["inside"], width / height))
+        sets.append(_judge(subject, _inside(subject, numbers), CLEARANCE["inside"], width / height))
     return _cameras(scene, subject, _choose(sets, inside_share, count), (width, height), f"{style}-{seed}-{offset}")
 
 
@@ -111,9 +114,8 @@ def turntable(scene: Scene, count: int = 24, width: int = 480, height: int | Non
         raise UsageError(f"cannot generate {count} views (1 to {MOST})")
     height = height or max(1, round(width * 3 / 4))
     subject = study(scene)
-    air = Air(subject.surface, subject.focus, subject.radius)
     probes = _ring(subject, np.linspace(0, 2 * np.pi, 72, endpoint=False))
-    shows = _judge(subject, air, probes, CLEARANCE["orbit"], width / height).fit
+    shows = _judge(subject, probes, CLEARANCE["orbit"], width / height).fit
     first, length = _longest_run(shows > 0.3 * shows.max() if shows.max() > 0 else np.ones(72, bool))
     if length == 72:
         turns = np.arange(count) / count * 72
@@ -141,7 +143,20 @@ def study(scene: Scene) -> Subject:
     )
     focus, radius = _focus(surface.detail)
     radius = max(radius, 2 * math.sqrt(surface.area), 1e-9)
-    return Subject(focus, radius, guess_up(surface, focus, radius, np.array([0.0, -1.0, 0.0])), surface)
+    up = guess_up(surface, focus, radius, np.array([0.0, -1.0, 0.0]))
+    subject = Subject(focus, radius, up, surface, Air(surface, focus, radius))
+    return replace(subject, up=-up) if _upside_down(subject) else subject
+
+
+def _upside_down(subject: Subject) -> bool:
+    """Whether far more detail shows from below than from above: what things stand on hides them from below."""
+    azimuth = np.arange(16) * (np.pi / 8)
+    seen = []
+    for side in (1, -1):
+        ring = np.concatenate([_directions(subject.up, azimuth, np.full(16, side * a)) for a in np.radians([40, 60])])
+        eyes = subject.focus + 3 * subject.radius * ring
+        seen.append(np.mean([subject.air.sees(eye, subject.surface.detail).mean() for eye in eyes]))
+    return bool(seen[0] < UPSIDE_DOWN * seen[1])
 
 
 def _focus(points: F64) -> tuple[F64, float]:
@@ -184,7 +199,7 @@ def _horizon(up: F64) -> F64:
     return np.stack([first, np.cross(up, first)])
 
 
-def _directions(up: F64, azimuth: F64, elevation: F64) -> F64:
+def _directions(up: F64, azimuth: npt.NDArray[Any], elevation: npt.NDArray[Any]) -> F64:
     """(..., 3) unit vectors from angles in radians."""
     plane = _horizon(up)
     flat = np.cos(azimuth)[..., None] * plane[0] + np.sin(azimuth)[..., None] * plane[1]
@@ -239,10 +254,10 @@ def _frame_rays(aspect: float) -> tuple[F64, tuple[float, float]]:
     return rays / np.linalg.norm(rays, axis=1, keepdims=True), (across, down)
 
 
-def _judge(subject: Subject, air: Air, poses: F64, clearance: float, aspect: float) -> Candidates:
+def _judge(subject: Subject, poses: F64, clearance: float, aspect: float) -> Candidates:
     """What each of (C, 4, 4) poses would show."""
     rays, (across, down) = _frame_rays(aspect)
-    detail = subject.surface.detail
+    air, detail = subject.air, subject.surface.detail
     seen = np.zeros((len(poses), len(detail)), np.float32)
     nearness = np.zeros_like(seen)
     clear, covered = np.zeros(len(poses)), np.zeros(len(poses))

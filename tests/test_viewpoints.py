@@ -10,7 +10,6 @@ import pytest
 from gscompress import viewpoints
 from gscompress.errors import UsageError
 from gscompress.frame import RDF, Frame, matrix_to_quat
-from gscompress.freespace import Air
 from gscompress.scene import Scene, Splats
 from gscompress.viewpoints import generate
 
@@ -100,8 +99,7 @@ def test_a_wall_behind_the_object_keeps_cameras_in_front_of_it() -> None:
 
 def test_nothing_stands_in_front_of_the_lens() -> None:
     scene = room()
-    subject = viewpoints.study(scene)
-    air = Air(subject.surface, subject.focus, subject.radius)
+    air = viewpoints.study(scene).air
     for camera in generate(scene, 12):
         assert air.ahead(camera.position, camera.w2c[2:3, :3], viewpoints.CLEARANCE["inside"])[0] > 0.5
 
@@ -215,3 +213,12 @@ def test_a_turntable_goes_round_an_object_and_swings_before_a_wall() -> None:
     at = positions(viewpoints.turntable(scene, 24))
     assert at[:, 2].max() < 1.4
     assert np.linalg.norm(np.diff(at, axis=0), axis=1).max() < 3
+
+
+def test_a_scene_on_its_head_is_turned_over() -> None:
+    rng = np.random.default_rng(4)
+    table = rng.uniform(-4, 4, (1500, 3)) * [1, 0, 1] + [0, 1, 0]
+    standing = joined([ball().splats, splats_on(table, np.tile([0.0, 1, 0], (1500, 1)), 0.4)])
+    assert viewpoints.study(Scene(standing)).up[1] < -0.9
+    on_its_head = replace(standing, means=standing.means * np.float32([1, -1, -1]))
+    assert viewpoints.study(Scene(on_its_head)).up[1] > 0.9
