@@ -20,6 +20,7 @@ VERBS = {
     "info": "gscompress.cli.info:info",
     "render": "gscompress.cli.render:render",
     "eval": "gscompress.cli.eval:evaluate",
+    "view": "gscompress.cli.view:view",
     "verify": "gscompress.cli.verify:verify",
     "presets": "gscompress.cli.presets:presets",
     "demo": "gscompress.cli.demo:demo",
