@@ -1,6 +1,6 @@
 """Adaptive binary coding: counters, logistic mixing and a range-ANS coder, all in integers.
 
-Three context counters each predict the next bit; an online-trained logistic mixer blends them (the scheme of
+A few context counters each predict the next bit; an online-trained logistic mixer blends them (the scheme of
 Mahoney, "Adaptive Weighing of Context Models", 2005); a 64-bit rANS coder (Duda 2013) spends -log2 p bits on it.
 rANS is last in, first out, so the encoder first logs (probability, bit) pairs and then codes them backwards;
 the decoder runs model and coder together. One kernel serves both directions: ``coder[MODE]`` says which, so
@@ -8,7 +8,6 @@ that encoder and decoder cannot drift apart. Everything below is integer arithme
 """
 
 from __future__ import annotations
-
 
 import numba as nb
 import numpy as np
@@ -21,8 +20,7 @@ I64 = npt.NDArray[np.int64]
 
 PROB_BITS = 16
 ONE = 1 << PROB_BITS
-NODES = 64  # counters per context: the nodes of the binarisation tree of one symbol
-INPUTS = 3  # counters that vote on every bit
+INPUTS = 3  # counters that vote on every bit of a float
 # A counter is a probability in its upper 22 bits and the number of bits seen in the lower 10.
 COUNT_LIMIT = 250
 FRESH = np.uint32(1 << 31)
@@ -34,7 +32,7 @@ ENCODE, DECODE = 0, 1
 _LOWER = 1 << 31
 
 
-def _tables() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+def _tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
     """Stretch (4096 → logistic domain), squash (its inverse to 16 bits), reciprocals of the counter's age.
 
     Built with integers only: squash from a rational approximation of the logistic function, stretch as its
@@ -62,21 +60,11 @@ def _tables() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray
         while position < 4095 and squash[position] < index * 16 + 8:
             position += 1
         stretch[index] = position - 2048
-    ages = np.array([65536 * 2 // (2 * n + 3) for n in range(1024)], np.int64)
-    return stretch, squash, ages
+    ages = np.array([65536 * 2 // (2 * n + 3) for n in range(1024)], np.int32)
+    return stretch.astype(np.int16), squash.astype(np.uint16), ages  # small, to share the first-level cache
 
 
 STRETCH, SQUASH, AGES = _tables()
-
-
-def new_counters(contexts: int) -> U32:
-    """Fresh counters for ``contexts`` contexts of NODES nodes each."""
-    return np.full(contexts * NODES, FRESH, np.uint32)
-
-
-def new_weights(sets: int) -> I64:
-    """Fresh mixer weights: INPUTS per node and set, each worth 0.4 of a full vote (16.16 fixed point)."""
-    return np.full(sets * NODES * INPUTS, int(0.4 * 65536), np.int64)
 
 
 @nb.njit(forceinline=True, nogil=True)
@@ -95,7 +83,7 @@ def squash(dot: int) -> int:
 def learn(counter: int, bit: int) -> int:
     """A counter moved towards the bit by 1 / (age + 1.5)."""
     p, age = counter >> 10, counter & 1023
-    p += (((bit << 22) - bit - p) * AGES[np.uint64(age)]) >> 16
+    p += (((bit << 22) - bit - p) * np.int64(AGES[np.uint64(age)])) >> 16
     return (p << 10) | (age + np.int64(age < COUNT_LIMIT))
 
 
@@ -166,5 +154,3 @@ def ideal_bits(coder: I64, log: U32) -> float:
     p = (modelled >> 1).astype(np.float64) / ONE
     p = np.where(modelled & 1, p, 1 - p)
     return float(-np.log2(p).sum() + ((entries[raw] >> 16) & 0x7FFF).sum())
-
-

@@ -2,9 +2,9 @@
 
 The cube is halved along x, y, z, x, … A node with n >= 2 points codes how many fall into its lower half; a node with
 one point is a leaf and ends there, so the order of the points costs nothing (log2 N! bits saved) and an empty or
-unbounded outskirt costs next to nothing either. What lies below a leaf is sent elsewhere, as finely as each point needs.
+unbounded outskirt costs next to nothing either. What lies below a leaf is sent elsewhere, as finely as a point needs.
 
-The scheme is Devillers and Gandoin, "Geometric compression for interactive transmission" (2000), with adaptive contexts.
+The scheme of Devillers and Gandoin, "Geometric compression for interactive transmission" (2000), plus contexts.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def encode_tree(coordinates: I64) -> tuple[bytes, I64]:
 
 
 def decode_tree(data: bytes, points: int) -> tuple[I64, I64]:
-    """The reverse: (N, 3) coordinates whose unknown low bits are zero, and (N,) known levels. Raises UnreadableError."""
+    """The reverse: (N, 3) coordinates, unknown low bits zero, and (N,) known levels. Raises UnreadableError."""
     nodes, coder = _Nodes(points), PlaneDecoder(data, _SHAPE)
     coordinates = np.zeros((points, 3), np.int64)
     known = np.full(points, LEVELS if points > 1 else 0, np.int64)

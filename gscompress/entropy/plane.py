@@ -1,12 +1,12 @@
 """One kernel for every entropy-coded plane of integers, in both directions.
 
-A plane is (N, C) integers: N rows (Gaussians, tree nodes) in a fixed order, C columns. Each symbol is binarised as
-zero flag, sign, Elias-gamma exponent in unary, two modelled mantissa bits, raw rest. Every modelled bit is predicted
-from three contexts and mixed (see binary.py):
+A plane is (N, C) integers: N rows (Gaussians, tree nodes) in a fixed order, C columns. A symbol is asked for bit by bit
+(see binarisation.py); every modelled bit is predicted by four counters, mixed with a constant (see binary.py):
 
-    a   the row's first class and the column (what the decoder knows about the row)
-    b   the column's mean and spread at two earlier rows that lie near in space, on this row's step grid
-    c   the row's second class, and the magnitude of the columns just coded in this row
+    a       the row's first class, the column, and the symbol of the column before (sign and size)
+    b       the column's mean and spread at four earlier rows that lie near in space, on this row's step grid
+    c       the row's second class, the column, and the magnitudes of the columns just coded in this row
+    recent  the column alone, over its last eight or so symbols: how busy this part of space is
 
 Coding a symbol outright under a context that holds its neighbours' mean beats coding its difference from that mean
 by 3 to 8 % on trained scenes: the values are multi-modal. All arithmetic is integer.
@@ -21,12 +21,12 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.entropy.binarisation import BASE, DECISIONS, EXPONENT, NEXT, NODES, RAW, SIGN, TOP, ZERO, answers
 from gscompress.entropy.binary import (
     DECODE,
-    INPUTS,
+    FRESH,
     LIMIT,
     MODE,
-    NODES,
     ONE,
     POSITION,
     PROB_BITS,
@@ -36,19 +36,23 @@ from gscompress.entropy.binary import (
     finish_decoding,
     finish_encoding,
     learn,
-    new_counters,
-    new_weights,
     squash,
     stretch,
 )
 from gscompress.errors import UnreadableError
 
 I32 = npt.NDArray[np.int32]
-MAX_EXPONENT = 24
-_BUCKETS = 8  # magnitude buckets of neighbours and of earlier columns
+NEAR = 4  # neighbours per row
+_BUCKETS = 8  # magnitude classes: 0, 1, 2, 3-4, 5-7, 8-12, 13-20, 21 and more
+_BUCKET = np.searchsorted([1, 2, 3, 5, 8, 13, 21], np.arange(22), side="right").astype(np.uint8)
+_MEANS = 2 * _BUCKETS - 1
+_LEFT = 5  # magnitude classes of the column before are cut off here
+_LEFTS = 2 * _LEFT + 1
+_SLOTS = 8  # of the mixer per column and node: weights of a, b, c, recent, constant; the recent counter; two unused
+_WEIGHT = int(0.3 * 65536)
+_RATE = 3
 _LOWER = np.uint64(1 << 31)
-_CEILING = np.int64(1 << 26)  # no valid symbol is larger; corrupt ones are clipped here
-_WORST = 48  # log entries that one symbol can take
+_FURTHEST = 1 << 30  # neighbours' values are cut off here
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,11 @@ class Side:
     """What both sides know of N rows before their symbols are coded; None stands for "nothing known".
 
     first, second: (N,) uint16 row classes below the shape's numbers.
-    near: (N, 2) int32 indices of earlier rows of the same plane, -1 for none.
-    steps: (N,) int32 step of each row in units of the finest grid.
+    near: (N, NEAR) int32 indices of earlier rows of the same plane, nearest first, -1 for none.
+    steps: (N,) int32 step of each row in units of the finest grid, at least 1.
     lengths: (N,) int32 columns that are present in a row (the others are zero).
+
+    What is out of range is cut off, on both sides alike: corrupt side information decodes to wrong symbols, no more.
     """
 
     first: npt.NDArray[np.uint16] | None = None
@@ -79,15 +85,17 @@ class Side:
 
     def arguments(self, rows: int, shape: Shape) -> tuple[Any, ...]:
         zero = np.zeros(rows, np.uint16)
-        row = np.arange(rows, dtype=np.int32)
-        return (
+        before = np.arange(rows, dtype=np.int32)[:, None] - np.arange(1, NEAR + 1, dtype=np.int32)
+        arguments = (
             zero if self.first is None else self.first,
             zero if self.second is None else self.second,
-            shape.first_classes,
-            np.stack([row - 1, row - 2], 1).clip(-1) if self.near is None else self.near,
+            before.clip(-1) if self.near is None else self.near,
             np.ones(rows, np.int32) if self.steps is None else self.steps,
             np.full(rows, shape.columns, np.int32) if self.lengths is None else self.lengths,
         )
+        if any(len(a) != rows for a in arguments) or arguments[2].shape[1] != NEAR:
+            raise ValueError(f"side information of {[a.shape for a in arguments]} does not fit {rows} rows")
+        return (shape.signed, shape.first_classes, shape.second_classes, *arguments)
 
 
 class PlaneEncoder:
@@ -99,16 +107,19 @@ class PlaneEncoder:
         self._model = _model(shape)
 
     def add(self, symbols: I32, side: Side) -> None:
-        """Code (N, C) integers below 2^24 in magnitude."""
+        """Code (N, C) integers below 2^24 in magnitude. Raises ValueError for others."""
+        lowest = 1 - (2 << TOP) if self._shape.signed else 0
+        if symbols.size and not lowest <= symbols.min() <= symbols.max() < 2 << TOP:
+            raise ValueError(f"symbols from {symbols.min()} to {symbols.max()} are out of range")
         done, values = 0, np.zeros_like(symbols)
         arguments = side.arguments(len(symbols), self._shape)
         while True:
             used, width = int(self._coder[POSITION]), self._shape.columns
-            room = used + _WORST * width + 4 * (len(symbols) - done) * width
+            room = used + DECISIONS * width + 4 * (len(symbols) - done) * width
             if room > len(self._log):
                 self._log = np.concatenate([self._log[:used], np.empty(room - used + room // 4, np.uint32)])
                 self._coder[LIMIT] = len(self._log)
-            done = _code(self._coder, self._log, symbols, values, done, self._shape.signed, *arguments, *self._model)
+            done = _code(self._coder, self._log, symbols, values, done, *arguments, *self._model)
             if done == len(symbols):
                 return
 
@@ -128,8 +139,7 @@ class PlaneDecoder:
         """The next (rows, C) symbols. Raises UnreadableError when the stream is exhausted."""
         symbols = np.zeros((rows, self._shape.columns), np.int32)
         values = np.zeros_like(symbols)
-        arguments = side.arguments(rows, self._shape)
-        _code(self._coder, self._words, symbols, values, 0, self._shape.signed, *arguments, *self._model)
+        _code(self._coder, self._words, symbols, values, 0, *side.arguments(rows, self._shape), *self._model)
         if self._coder[POSITION] > self._coder[LIMIT]:
             raise UnreadableError("an entropy-coded stream ends before its symbols do: the file is corrupt")
         return symbols
@@ -138,21 +148,54 @@ class PlaneDecoder:
         finish_decoding(self._coder)
 
 
-def _model(shape: Shape) -> tuple[Any, Any]:
-    contexts = shape.columns * (shape.first_classes + (2 * _BUCKETS - 1) * _BUCKETS + shape.second_classes * _BUCKETS)
-    return new_counters(contexts), new_weights(shape.columns)
+def _model(shape: Shape) -> tuple[npt.NDArray[np.uint32], I32]:
+    """Fresh counters (contexts a, then b, then c, NODES each) and mixer (columns, NODES, _SLOTS)."""
+    contexts = shape.first_classes * _LEFTS + _MEANS * _BUCKETS + shape.second_classes * _BUCKETS
+    counters = _lines(shape.columns * contexts * NODES, np.uint32)
+    counters[:] = FRESH
+    mixer = _lines(shape.columns * NODES * _SLOTS, np.int32)
+    mixer.reshape(-1, _SLOTS)[:] = [_WEIGHT] * 4 + [0, 1 << 21, 0, 0]
+    return counters, mixer
+
+
+def _lines(size: int, kind: Any) -> Any:
+    """An uninitialised array of 32-bit numbers that starts on a cache line."""
+    raw = np.empty(size + 16, kind)
+    start = -raw.ctypes.data // 4 % 16
+    return raw[start : start + size]
 
 
 @nb.njit(forceinline=True, nogil=True)
 def _bucket(total: int) -> int:
-    """Magnitude to one of _BUCKETS classes: 0, 1, 2, 3-4, 5-7, 8-12, 13-20, 21 and more."""
-    if total < 3:
-        return total
-    if total < 8:
-        return 3 if total < 5 else 4
-    if total < 21:
-        return 5 if total < 13 else 6
-    return 7
+    return np.int64(_BUCKET[np.uint64(min(total, 21))])
+
+
+@nb.njit(forceinline=True, nogil=True)
+def _steps_in(total: int, step: int) -> int:
+    """_bucket(total // step), without dividing."""
+    return (
+        np.int64(total >= step)
+        + np.int64(total >= 2 * step)
+        + np.int64(total >= 3 * step)
+        + np.int64(total >= 5 * step)
+        + np.int64(total >= 8 * step)
+        + np.int64(total >= 13 * step)
+        + np.int64(total >= 21 * step)
+    )
+
+
+@nb.njit(forceinline=True, nogil=True)
+def _surroundings(v0: int, v1: int, v2: int, v3: int, step: int) -> int:
+    """Context b: class of the neighbours' rounded mean (the nearer two weigh double), and of their spread."""
+    total = 2 * (v0 + v1) + v2 + v3
+    mean = _steps_in(abs(total) + 3 * step, 6 * step)
+    spread = _steps_in(max(v0, v1, v2, v3) - min(v0, v1, v2, v3), step)
+    return (_BUCKETS - 1 + (mean if total > 0 else -mean)) * _BUCKETS + spread
+
+
+@nb.njit(forceinline=True, nogil=True)
+def _earlier(index: int, row: int, otherwise: int) -> int:
+    return np.uint64(index) if 0 <= index < row else np.uint64(otherwise)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -163,14 +206,15 @@ def _code(
     values: I32,
     start: int,
     signed: bool,
+    first_classes: int,
+    second_classes: int,
     first: npt.NDArray[np.uint16],
     second: npt.NDArray[np.uint16],
-    first_classes: int,
     near: I32,
     steps: I32,
     lengths: I32,
     counters: npt.NDArray[np.uint32],
-    weights: npt.NDArray[np.int64],
+    mixer: I32,
 ) -> int:
     """Code rows from ``start`` on; returns the first row not done (the log is full) or N.
 
@@ -179,53 +223,47 @@ def _code(
     rows, columns = symbols.shape
     decoding = coder[MODE] == DECODE
     x, position, limit = np.uint64(coder[STATE]), coder[POSITION], coder[LIMIT]
-    base_b = np.int64(columns * first_classes)
-    base_c = base_b + np.int64(columns * (2 * _BUCKETS - 1) * _BUCKETS)
+    base_b = np.int64(first_classes) * _LEFTS
+    base_c = base_b + _MEANS * _BUCKETS
+    around = np.empty(columns, np.int32)
     for i in range(start, rows):
-        if not decoding and position + _WORST * columns > limit:
+        if not decoding and position + DECISIONS * columns > limit:
             coder[STATE], coder[POSITION] = np.int64(x), position
             return i
-        n0, n1 = near[i, 0], near[i, 1]
-        before = np.int64(0)
-        for j in range(min(columns, lengths[i])):
-            spread, lean = np.int64(0), np.int64(0)
-            if n0 >= 0:
-                v0 = np.int64(values[n0, j])
-                v1 = np.int64(values[n1, j]) if n1 >= 0 else v0
-                twice = np.int64(steps[i]) * 2
-                lean = (v0 + v1 + steps[i]) // twice
-                spread = 2 * abs(v0 - v1) // steps[i]
-            a = (np.int64(first[i]) * columns + j) * NODES
-            towards = _bucket(abs(lean))
-            towards = _BUCKETS - 1 + (towards if lean > 0 else -towards)
-            b = (base_b + (towards * _BUCKETS + _bucket(spread)) * columns + j) * NODES
-            c = (base_c + (np.int64(second[i]) * _BUCKETS + _bucket(before)) * columns + j) * NODES
-            w = np.int64(j) * NODES
+        present = min(columns, lengths[i])
+        step = np.int64(max(steps[i], 1))
+        if 0 <= near[i, 0] < i:
+            n0 = np.uint64(near[i, 0])
+            n1, n2, n3 = _earlier(near[i, 1], i, n0), _earlier(near[i, 2], i, n0), _earlier(near[i, 3], i, n0)
+            for j in range(present):
+                k = np.uint64(j)
+                v0, v1 = np.int64(values[n0, k]), np.int64(values[n1, k])
+                v2, v3 = np.int64(values[n2, k]), np.int64(values[n3, k])
+                around[k] = _surroundings(v0, v1, v2, v3, step)
+        else:
+            around[:] = (_BUCKETS - 1) * _BUCKETS
+        row_a = min(np.int64(first[i]), first_classes - 1) * _LEFTS + _LEFT
+        row_c = base_c + min(np.int64(second[i]), second_classes - 1) * _BUCKETS
+        left, magnitudes = np.int64(0), np.int64(0)
+        for j in range(present):
+            b = np.int64(around[np.uint64(j)])
+            mean = b >> 3
+            entry = SIGN + np.int64(mean >= _BUCKETS - 1) + np.int64(mean >= _BUCKETS) if signed else EXPONENT
+            a = ((row_a + left) * columns + j) * NODES
+            b = ((base_b + b) * columns + j) * NODES
+            c = ((row_c + _bucket(magnitudes)) * columns + j) * NODES
             symbol = np.int64(symbols[i, j])
-            magnitude = abs(symbol)
-            exponent = np.int64(0)
-            while (magnitude >> 1) >> exponent:
-                exponent += 1
-            # Stages: 0 zero flag, 1 sign, 2 exponent, 3 and 4 mantissa, 5 done.
-            stage, seen, negative, mantissa = 0, np.int64(0), np.int64(0), np.int64(1)
-            while stage < 5:
-                if stage == 0:
-                    node, bit = np.int64(0), np.int64(magnitude != 0)
-                elif stage == 1:
-                    node = np.int64(1) if lean == 0 else (np.int64(18) if lean < 0 else np.int64(34))
-                    bit = np.int64(symbol < 0)
-                elif stage == 2:
-                    node, bit = min(seen, 15) + 2, np.int64(exponent > seen)
-                elif stage == 3:
-                    node, bit = min(seen, 15) + 18, (magnitude >> max(seen - 1, 0)) & 1
-                else:
-                    node, bit = 34 + 2 * min(seen, 14) + (mantissa & 1), (magnitude >> max(seen - 2, 0)) & 1
+            path, todo = answers(symbol, signed)
+            node, negative = np.int64(ZERO), np.int64(0)
+            while node < NODES:
                 ia, ib, ic = np.uint64(a + node), np.uint64(b + node), np.uint64(c + node)
-                w0 = np.uint64((w + node) * INPUTS)
-                w1, w2 = w0 + np.uint64(1), w0 + np.uint64(2)
-                va, vb, vc = np.int64(counters[ia]), np.int64(counters[ib]), np.int64(counters[ic])
-                sa, sb, sc = stretch(va), stretch(vb), stretch(vc)
-                p = squash(weights[w0] * sa + weights[w1] * sb + weights[w2] * sc)
+                m0 = np.uint64((j * NODES + node) * _SLOTS)
+                m1, m2, m3 = m0 + np.uint64(1), m0 + np.uint64(2), m0 + np.uint64(3)
+                m4, m5 = m0 + np.uint64(4), m0 + np.uint64(5)
+                va, vb, vc, vr = np.int64(counters[ia]), np.int64(counters[ib]), np.int64(counters[ic]), mixer[m5]
+                sa, sb, sc, sr = stretch(va), stretch(vb), stretch(vc), stretch(vr << 10)
+                dot = mixer[m0] * sa + mixer[m1] * sb + mixer[m2] * sc + mixer[m3] * sr + (mixer[m4] << 8)
+                p = squash(np.int32(dot))
                 if decoding:
                     low = np.int64(x & np.uint64(ONE - 1))
                     bit = np.int64(low < p)
@@ -238,36 +276,31 @@ def _code(
                         else:
                             x, position = _LOWER, limit + 1
                 else:
+                    todo -= 1
+                    bit = (path >> todo) & 1
                     words[np.uint64(position)] = np.uint32((p << 1) | bit)
                     position += 1
-                error = ((bit << PROB_BITS) - p) * 6
-                weights[w0] += (sa * error + 0x8000) >> 16
-                weights[w1] += (sb * error + 0x8000) >> 16
-                weights[w2] += (sc * error + 0x8000) >> 16
+                error = ((bit << PROB_BITS) - p) * _RATE
+                mixer[m0] += (sa * error + 0x8000) >> 16
+                mixer[m1] += (sb * error + 0x8000) >> 16
+                mixer[m2] += (sc * error + 0x8000) >> 16
+                mixer[m3] += (sr * error + 0x8000) >> 16
+                mixer[m4] += (error + 0x80) >> 8
+                mixer[m5] = vr + (((bit << 22) - bit - vr) >> 3)
                 counters[ia] = np.uint32(learn(va, bit))
                 counters[ib] = np.uint32(learn(vb, bit))
                 counters[ic] = np.uint32(learn(vc, bit))
-                if stage == 0:
-                    if bit == 0:
-                        mantissa, stage = np.int64(0), 5
-                    else:
-                        stage = 1 if signed else 2
-                elif stage == 1:
-                    negative, stage = bit, 2
-                elif stage == 2:
-                    if bit and seen < MAX_EXPONENT:
-                        seen += 1
-                    else:
-                        stage = 5 if seen == 0 else 3
-                elif stage == 3:
-                    mantissa, stage = 2 | bit, (5 if seen == 1 else 4)
+                if node == ZERO:
+                    node = entry if bit else np.int64(NODES)
                 else:
-                    mantissa, stage = (mantissa << 1) | bit, 5
-            rest = max(seen - 2, 0)
+                    if node < EXPONENT:
+                        negative = bit
+                    node = np.int64(NEXT[np.uint64(2 * node + bit)])
+            end = np.uint64(node - NODES)
+            magnitude, rest = np.int64(BASE[end]), np.int64(RAW[end])
             while rest > 0:
                 bits = min(rest, 16)
                 rest -= bits
-                chunk = (magnitude >> rest) & ((1 << bits) - 1)
                 if decoding:
                     chunk = np.int64(x & np.uint64((1 << bits) - 1))
                     x >>= np.uint64(bits)
@@ -278,14 +311,18 @@ def _code(
                         else:
                             x, position = _LOWER, limit + 1
                 else:
+                    chunk = (abs(symbol) >> rest) & ((1 << bits) - 1)
                     words[np.uint64(position)] = np.uint32(0x80000000 | (bits << 16) | chunk)
                     position += 1
-                mantissa = (mantissa << bits) | chunk
-            before = min((before + 1) // 2 + mantissa, 1 << 20)
-            if decoding:
-                mantissa = min(mantissa, _CEILING)
-                symbols[i, j] = np.int32(-mantissa if negative else mantissa)
-            values[i, j] = np.int32(min(max(np.int64(symbols[i, j]) * steps[i], -(1 << 30)), 1 << 30))
+                magnitude |= chunk << rest
+            if magnitude:
+                symbol = -magnitude if negative else magnitude
+                if decoding:
+                    symbols[i, j] = np.int32(symbol)
+                values[i, j] = np.int32(min(max(symbol * step, -_FURTHEST), _FURTHEST))
+            left = min(_bucket(magnitude), _LEFT)
+            left = -left if negative else left
+            magnitudes = min(((3 * magnitudes + 2) >> 2) + magnitude, 1 << 20)
         if decoding and position > limit:
             break
     coder[STATE], coder[POSITION] = np.int64(x), position
