@@ -14,17 +14,17 @@ from gscompress.errors import UnreadableError
 from gscompress.events import EventLog
 
 if TYPE_CHECKING:
-    from gscompress.datasets.view import View
+    from gscompress.datasets.view import Split, View
 
 _KNOWN = "a COLMAP model (sparse/0), transforms.json, transforms_train.json or cameras.json"
 
 
-def load_cameras(path: str | os.PathLike[str]) -> list[Camera]:
+def load_cameras(path: str | os.PathLike[str], split: Split | None = None) -> list[Camera]:
     """The cameras of a file or a dataset folder, in file order, right-down-forward axes. Photos need not be there.
 
-    Raises UnreadableError (missing, of no known kind, broken).
+    split: only those for training or testing. Raises UnreadableError (missing, of no known kind, broken).
     """
-    return [view.camera for view in _find(Path(path))]
+    return [view.camera for view in _find(Path(path)) if split in (None, view.split)]
 
 
 def load_views(

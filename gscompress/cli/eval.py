@@ -108,8 +108,8 @@ def worst_picture(
     force: bool,
 ) -> None:
     """Original, decoded and error of the worst view as a PNG file."""
-    from gscompress.cli.pictures import side_by_side
     from gscompress.comparison import picture
+    from gscompress.pictures import side_by_side
 
     worst = result.worst
     before, after = (picture(engine, scene, worst.camera, colour)[0] for scene in (reference, decoded))

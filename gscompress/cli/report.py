@@ -21,11 +21,11 @@ from gscompress.camera import Camera
 from gscompress.cli.cameras import choose
 from gscompress.cli.console import size_of, size_text
 from gscompress.cli.eval import decibels
-from gscompress.cli.pictures import RAMP, U8, error_levels, error_map, full_scale
 from gscompress.comparison import Colour, Comparison, ViewScore, compare, picture
 from gscompress.events import EventLog
 from gscompress.frame import RDF
 from gscompress.ledger import Ledger
+from gscompress.pictures import RAMP, U8, error_levels, error_map, full_scale
 from gscompress.renderers.base import Renderer
 from gscompress.scene import Scene
 

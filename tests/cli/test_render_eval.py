@@ -19,13 +19,13 @@ from gscompress import formats
 from gscompress.camera import Camera, look_at
 from gscompress.cli.cameras import choose, file_names, parse_colour, parse_pixels, refit
 from gscompress.cli.eval import evaluate
-from gscompress.cli.pictures import error_levels, error_map, full_scale, side_by_side
 from gscompress.cli.render import render
 from gscompress.cli.report import Run, report_compression, write_report
 from gscompress.comparison import Score, average, compare
 from gscompress.errors import GscompressError, MissingExtraError, OutputExistsError, UnreadableError, UsageError
 from gscompress.frame import RUB
 from gscompress.ledger import Entry, Ledger
+from gscompress.pictures import error_levels, error_map, full_scale, side_by_side
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
 
