@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """seed: of every random draw. cameras: the views to judge by; photos: one (H, W, 3) uint8 per camera or none."""
+    """seed: of every random draw. cameras: the views to judge by; photos: one (H, W, 3) uint8 per camera or none.
+
+    memo: what several encodes of the same scene may share (a search for a size or a quality runs many).
+    """
 
     seed: int = 0
     log: EventLog = field(default_factory=EventLog)
     renderer: Renderer | None = None
     cameras: Sequence[Camera] = ()
     photos: Sequence[Any] = ()
+    memo: dict[Any, Any] = field(default_factory=dict)
 
     def need_renderer(self, who: str) -> Renderer:
         """The renderer, or a UsageError that names the one who needs it."""

@@ -75,10 +75,10 @@ class Basis:
     @staticmethod
     def fit(sh: F32, weights: F64) -> Basis:
         """From higher SH (N, K, 3) and a weight per Gaussian (1 / step^2). Eigenvectors, rounded to 1/127."""
-        flat = sh.reshape(len(sh), -1).astype(np.float64)
-        n = flat.shape[1]
+        n = sh.shape[1] * 3
         if len(sh) < _ENOUGH or not n:
             return Basis.plain(n)
+        flat = sh.reshape(len(sh), n).astype(np.float64)
         _, vectors = np.linalg.eigh((flat * weights[:, None]).T @ flat)
         rounded = np.round(vectors[:, ::-1].T * _BASIS_SCALE)
         if np.linalg.matrix_rank(rounded) < n:
@@ -105,7 +105,7 @@ class Basis:
 
     def analyse(self, sh: F32) -> F64:
         """Higher SH (N, K, 3) to coefficients (N, n)."""
-        flat = sh.reshape(len(sh), -1).astype(np.float64)
+        flat = sh.reshape(len(sh), len(self.matrix)).astype(np.float64)
         return np.asarray(np.linalg.solve(self.matrix.T, flat.T).T if len(sh) else flat, np.float64)
 
 

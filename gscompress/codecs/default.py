@@ -13,52 +13,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from gscompress.codecs import colour, positions
 from gscompress.codecs.base import Codec
-from gscompress.codecs.colour import LUMA_CHROMA, Basis
-from gscompress.codecs.geometry import Classes
 from gscompress.codecs.importance import Importance, assess
-from gscompress.codecs.part import Part, Shared, encode_bands, encode_base
-from gscompress.codecs.positions import Box
+from gscompress.codecs.part import Part, Shared
+from gscompress.codecs.plan import Plan
 from gscompress.codecs.pruning import prune
-from gscompress.codecs.steps import CLASSES, Steps
 from gscompress.container.chunk import Chunk
 from gscompress.context import Context
 from gscompress.errors import UnreadableError
-from gscompress.quant.diffusion import diffuse
-from gscompress.quant.rotation import sort_axes
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
+from gscompress.tune.refine import COLOUR_ONLY, refine, steps_in
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-# log2 of each attribute's step relative to the mean shape (or colour) step: equal slopes, measured on trained scenes.
-_RELATIVE = {"scale": -1.14, "opacity": -1.03, "turn": 0.67, "position": -0.23, "dc": 0.0, "sh": -0.25}
-_PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error
-_MIDDLE = 3  # class of the typical Gaussian
+_PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
+_CLOSE = 5.0  # qualities this far apart share pruning, tuning and sensitivities in a search
+_GEOMETRY_SHARE = 0.7  # of the tuning time goes to the whole scene, the rest to colours on the decoded geometry
 
 
 @dataclass(frozen=True)
 class DefaultCodec(Codec):
-    """quality: 0 to 100; about 26 + 0.28 x quality dB against the original's renders.
+    """quality: 0 to 100; about 26 + 0.32 x quality dB against the original's renders.
 
     renders: judge by renders (when the Context has a renderer) rather than by opacity and size.
     prune: drop Gaussians that cost more bits than their removal costs picture, times this factor; 0 keeps all.
+    tune: seconds of self-distillation on two typical cores (counted in steps, so that results repeat).
     diffusion: share of an SH coefficient's rounding error that the next Gaussian makes up for.
+    layers: in how many steps of importance the Gaussians come, for a progressive file.
     part: most Gaussians that are coded as one unit.
     """
 
     quality: float = 50.0
     renders: bool = True
     prune: float = 0.6
+    tune: float = 0.0
     diffusion: float = 0.4
+    layers: int = 1
     part: int = 200_000
 
     name: ClassVar[str] = "default"
@@ -71,89 +66,55 @@ class DefaultCodec(Codec):
 
     @property
     def step(self) -> float:
-        """Root of the picture error (per pixel and channel) that one coded parameter may cause, times sqrt 12."""
+        """Root of the picture error (per pixel and channel) that all coded parameters may cause, times sqrt 12."""
         return float(np.sqrt(12 * 10 ** (-(26 + 0.28 * self.quality) / 10)))
 
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
         ctx = ctx if self.renders else Context(seed=ctx.seed, log=ctx.log)
+        tune = self.tune if ctx.renderer is not None and ctx.cameras else 0.0
         step = self.step / np.sqrt(max(len(scene), 1) * _PARAMETERS)
-        scene = prune(scene, ctx, self.prune * step**2)
-        importance = assess(scene, ctx)
-        shared, splats, classes, symbols = self._plan(scene.splats, importance, step)
-        slices = _slices(len(splats), self.part)
-        yield Chunk("PARM", 0, shared.pack())
-        chosen = [Classes(classes.shape[rows], classes.colour[rows]) for rows in slices]
-        with ThreadPoolExecutor() as pool:
-            bases = list(pool.map(lambda a: encode_base(splats.take(a[0]), a[1], shared), zip(slices, chosen)))
-            bands = list(
-                pool.map(lambda a: encode_bands(symbols[a[0]], a[1], a[2][1], shared), zip(slices, chosen, bases))
-            )
-        for streams, _ in bases:
-            yield Chunk("BASE", 0, streams)
-        for level in range(len(colour.bands(shared.sh_columns))):
-            for part in bands:
-                yield Chunk("BAND", level + 1, part[level])
+        kept, importance = self._reduced(scene, ctx, tune, step)
+        plan = Plan.make(kept.splats, importance, step, diffusion=self.diffusion, part=self.part, layers=self.layers)
+        if tune:
+            decoded = next(self.decode([chunk for chunk in plan.chunks() if chunk.kind != "BAND"]))
+            coarse = replace(kept, splats=replace(decoded.splats, sh=plan.splats.sh))
+            count = steps_in(tune * (1 - _GEOMETRY_SHARE), kept, ctx)
+            coloured = refine(coarse, scene, ctx, count, COLOUR_ONLY)
+            plan = replace(plan, splats=replace(plan.splats, sh=coloured.splats.sh))
+        yield from plan.chunks()
+
+    def _reduced(self, scene: Scene, ctx: Context, tune: float, step: float) -> tuple[Scene, Importance]:
+        """The Gaussians that stay, tuned, and what they are worth. A search over qualities reuses those of one close
+        by."""
+        key = ("reduced", self.prune, tune)
+        if key in ctx.memo:
+            of, quality, kept, importance = ctx.memo[key]
+            if of is scene and abs(quality - self.quality) <= _CLOSE:
+                return kept, importance
+        kept = prune(scene, ctx, self.prune * step**2)
+        if tune:
+            kept = refine(kept, scene, ctx, steps_in(tune * _GEOMETRY_SHARE, kept, ctx))
+        importance = assess(kept, ctx)
+        ctx.memo[key] = (scene, self.quality, kept, importance)
+        return kept, importance
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
         parts: list[Part] = []
+        shared: Shared | None = None
         with ThreadPoolExecutor() as pool:
             for level, group in _by_level(chunks):
-                if level == 0:
+                streams = [chunk.streams for chunk in group]
+                kinds = {chunk.kind for chunk in group}
+                if shared is None:
                     shared = _read_shared(group)
-                    parts = list(pool.map(Part.decode, [c.streams for c in group[1:]], [shared] * (len(group) - 1)))
+                    streams, kinds = streams[1:], kinds - {"PARM"}
+                if kinds == {"BASE"}:
+                    parts += pool.map(Part.decode, streams, [shared] * len(streams))
+                elif kinds == {"BAND"} and len(streams) == len(parts):
+                    list(pool.map(Part.refine, parts, streams))
                 else:
-                    if len(group) != len(parts):
-                        raise UnreadableError(f"level {level} has {len(group)} parts, the base {len(parts)}")
-                    list(pool.map(Part.refine, parts, [c.streams for c in group]))
+                    raise UnreadableError(f"level {level} has {len(group)} parts for {len(parts)}: the file is corrupt")
                 yield Scene(_joined([part.finished() for part in parts]))
-
-    def _plan(self, splats: Splats, importance: Importance, step: float) -> tuple[Shared, Splats, Classes, I64]:
-        """Everything that is decided before coding; rows in the order of the file."""
-        box = Box.around(splats.means)
-        order = positions.order(box, splats.means)
-        splats = Splats(
-            splats.means[order],
-            splats.log_scales[order],
-            splats.quats[order],
-            splats.logit_opacities[order],
-            splats.sh[order],
-        )
-        shape, shape_base = _classes(importance.shape[order])
-        colours, colour_base = _classes(importance.colour[order])
-        classes = Classes(shape, colours)
-        bases = {
-            name: float(step * 2.0 ** (_RELATIVE[name] + (colour_base if name in ("dc", "sh") else shape_base)))
-            for name in _RELATIVE
-        }
-        log_scales, _ = sort_axes(splats.log_scales, splats.quats)
-        widest = log_scales[:, 0] if len(splats) else np.zeros(1)
-        dc = splats.sh[:, 0] @ LUMA_CHROMA.T if len(splats) else np.zeros((1, 3))
-        steps = Steps(
-            **{name: max(value, 1e-9) for name, value in bases.items()},
-            blur=importance.blur,
-            scale_offset=float(np.round(np.median(widest), 3)),
-            dc_offset=tuple(float(v) for v in np.round(np.median(dc, axis=0), 3)),  # type: ignore[arg-type]
-        )
-        higher = splats.sh[:, 1:]
-        columns = higher.shape[1] * 3
-        sh_step = steps.of("sh", classes.colour)
-        basis = Basis.fit(higher, 1 / sh_step**2) if columns else Basis.plain(0)
-        scaled = basis.analyse(higher) / sh_step[:, None]
-        symbols = diffuse(np.ascontiguousarray(scaled), self.diffusion)
-        return Shared(box, steps, basis, columns), splats, classes, symbols
-
-
-def _classes(importance: F64) -> tuple[I64, float]:
-    """Octave classes (N,), and log2 of the step at class 0 in units of the overall step."""
-    if not len(importance):
-        return np.zeros(0, np.int64), 0.0
-    base = -float(np.median(importance)) - _MIDDLE
-    return np.clip(np.round(-importance - base), 0, CLASSES - 1).astype(np.int64), base
-
-
-def _slices(rows: int, most: int) -> list[npt.NDArray[np.intp]]:
-    """Rows cut into equal runs of at most ``most``."""
-    return np.array_split(np.arange(rows), max(1, -(-rows // max(most, 1))))
 
 
 def _by_level(chunks: Iterable[Chunk]) -> Iterator[tuple[int, list[Chunk]]]:
@@ -188,6 +149,18 @@ def _joined(parts: list[Splats]) -> Splats:
 
 DEFAULT = Recipe(
     "default", "precision where renders need it; a few seconds per 100k Gaussians", (Clean(),), DefaultCodec()
+)
+SMALL = Recipe(
+    "small",
+    "default with a minute of tuning against the original's renders",
+    (Clean(),),
+    DefaultCodec(prune=2.0, tune=60.0),
+)
+PROGRESSIVE = Recipe(
+    "progressive",
+    "default in three layers of importance, for streaming: every prefix shows the whole scene",
+    (Clean(),),
+    DefaultCodec(layers=3),
 )
 FAST = Recipe(
     "fast", "the same without looking at renders: a second per 100k", (Clean(),), DefaultCodec(renders=False, prune=0.0)

@@ -148,7 +148,7 @@ class Part:
     def finished(self) -> Splats:
         """The Gaussians as known so far, with the file's SH degree."""
         s = self.splats
-        sh = np.concatenate([s.sh, self.sh.reshape(len(s), -1, 3)], axis=1)
+        sh = np.concatenate([s.sh, self.sh.reshape(len(s), self.shared.sh_columns // 3, 3)], axis=1)
         return Splats(s.means, s.log_scales, s.quats, s.logit_opacities, sh)
 
 

@@ -11,6 +11,8 @@ PRESETS: Registry[Recipe] = Registry(
     {
         "default": f"{_HERE}.default:DEFAULT",
         "fast": f"{_HERE}.default:FAST",
+        "progressive": f"{_HERE}.default:PROGRESSIVE",
+        "small": f"{_HERE}.default:SMALL",
         "lossless": f"{_HERE}.lossless:LOSSLESS",
     },
 )

@@ -61,5 +61,7 @@ def with_floor(error: npt.NDArray[np.float64], looks: npt.NDArray[np.float64]) -
     seen = error > 0
     if np.count_nonzero(seen) < 16:
         return error
-    slope, offset = np.polyfit(looks[seen], np.log2(error[seen]), 1)
-    return np.maximum(error, 2.0 ** (slope * looks + offset - FLOOR_OCTAVES))
+    measured = np.log2(error[seen])
+    away = looks - looks[seen].mean()
+    slope = (away[seen] * measured).sum() / max(float((away[seen] ** 2).sum()), 1e-12)
+    return np.maximum(error, 2.0 ** (slope * away + measured.mean() - FLOOR_OCTAVES))

@@ -1,0 +1,125 @@
+"""From a scene and what its Gaussians are worth to the chunks of a default-codec file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gscompress.codecs import colour, positions
+from gscompress.codecs.colour import LUMA_CHROMA, Basis
+from gscompress.codecs.geometry import Classes
+from gscompress.codecs.importance import Importance
+from gscompress.codecs.part import Shared, encode_bands, encode_base
+from gscompress.codecs.positions import Box
+from gscompress.codecs.steps import CLASSES, Steps
+from gscompress.container.chunk import Chunk
+from gscompress.quant.diffusion import diffuse
+from gscompress.quant.rotation import sort_axes
+from gscompress.scene import Splats
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+# log2 of each attribute's step relative to the mean shape (or colour) step: equal slopes, measured on trained scenes.
+_RELATIVE = {"scale": -1.14, "opacity": -1.03, "turn": 0.67, "position": -0.23, "dc": 0.0, "sh": -0.25}
+_MIDDLE = 3  # class of the typical Gaussian
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is decided before coding. splats and classes are in the order of the file.
+
+    layers: for each count layer, most important first, its parts as slices of rows.
+    """
+
+    shared: Shared
+    splats: Splats
+    classes: Classes
+    diffusion: float
+    layers: tuple[tuple[slice, ...], ...]
+
+    @staticmethod
+    def make(
+        splats: Splats, importance: Importance, step: float, *, diffusion: float, part: int, layers: int = 1
+    ) -> Plan:
+        """step: root of the picture error that one parameter may cause, times sqrt 12. part: most rows of a part."""
+        box = Box.around(splats.means)
+        layer = _layers(importance, layers)
+        order = positions.order(box, splats.means)
+        order = order[np.argsort(layer[order], kind="stable")]
+        splats = splats.take(order)
+        shape, shape_base = _classes(importance.shape[order])
+        colours, colour_base = _classes(importance.colour[order])
+        bases = {
+            name: float(step * 2.0 ** (_RELATIVE[name] + (colour_base if name in ("dc", "sh") else shape_base)))
+            for name in _RELATIVE
+        }
+        log_scales, _ = sort_axes(splats.log_scales, splats.quats)
+        widest = log_scales[:, 0] if len(splats) else np.zeros(1)
+        dc = splats.sh[:, 0] @ LUMA_CHROMA.T if len(splats) else np.zeros((1, 3))
+        steps = Steps(
+            **{name: max(value, 1e-9) for name, value in bases.items()},
+            blur=importance.blur,
+            scale_offset=float(np.round(np.median(widest), 3)),
+            dc_offset=tuple(float(v) for v in np.round(np.median(dc, axis=0), 3)),  # type: ignore[arg-type]
+        )
+        classes = Classes(shape, colours)
+        higher = splats.sh[:, 1:]
+        columns = higher.shape[1] * 3
+        basis = Basis.fit(higher, 1 / steps.of("sh", classes.colour) ** 2) if columns else Basis.plain(0)
+        cuts = _cuts(np.bincount(layer, minlength=layers), part)
+        return Plan(Shared(box, steps, basis, columns), splats, classes, diffusion, cuts)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The file, coarse first: parameters, the base of every part, layer by layer, then band after band of SH."""
+        rows = [part for layer in self.layers for part in layer]
+        classes = [Classes(self.classes.shape[part], self.classes.colour[part]) for part in rows]
+        symbols = self._sh_symbols()
+        shared = [self.shared] * len(rows)
+        with ThreadPoolExecutor() as pool:
+            bases = list(pool.map(encode_base, [self.splats.take(part) for part in rows], classes, shared))
+            near = [neighbours for _, neighbours in bases]
+            bands = list(pool.map(encode_bands, [symbols[part] for part in rows], classes, near, shared))
+        yield Chunk("PARM", 0, self.shared.pack())
+        streams = iter(bases)
+        for level, layer in enumerate(self.layers):
+            for _ in layer:
+                yield Chunk("BASE", level, next(streams)[0])
+        for band in range(len(colour.bands(self.shared.sh_columns))):
+            for part in bands:
+                yield Chunk("BAND", len(self.layers) + band, part[band])
+
+    def _sh_symbols(self) -> I64:
+        scaled = self.shared.basis.analyse(self.splats.sh[:, 1:])
+        scaled = scaled / self.shared.steps.of("sh", self.classes.colour)[:, None]
+        return diffuse(np.ascontiguousarray(scaled), self.diffusion)
+
+
+def _classes(importance: F64) -> tuple[I64, float]:
+    """Octave classes (N,), and log2 of the step at class 0 in units of the overall step."""
+    if not len(importance):
+        return np.zeros(0, np.int64), 0.0
+    base = -float(np.median(importance)) - _MIDDLE
+    return np.clip(np.round(-importance - base), 0, CLASSES - 1).astype(np.int64), base
+
+
+def _layers(importance: Importance, layers: int) -> npt.NDArray[np.int64]:
+    """(N,) which layer a Gaussian belongs to: equal shares by what it adds to the picture, the most important first."""
+    rank = np.empty(len(importance.shape), np.int64)
+    rank[np.argsort(-(importance.shape + importance.colour), kind="stable")] = np.arange(len(rank))
+    return rank * layers // max(len(rank), 1)
+
+
+def _cuts(counts: npt.NDArray[Any], part: int) -> tuple[tuple[slice, ...], ...]:
+    """Every layer's rows cut into equal runs of at most ``part``."""
+    out, start = [], 0
+    for count in counts:
+        edges = np.linspace(start, start + count, max(1, -(-int(count) // max(part, 1))) + 1).astype(int)
+        out.append(tuple(slice(int(a), int(b)) for a, b in pairwise(edges)))
+        start += int(count)
+    return tuple(out)
