@@ -62,13 +62,20 @@ def expand(inputs: Sequence[Path], pattern: str) -> list[Path]:
 
 
 def write_new(scene: Scene, target: Path, do: Sequence[str], force: bool, log: EventLog) -> Scene:
-    """Apply the ``--do`` transforms and write; returns what was written. Raises UsageError, OutputExistsError."""
-    from gscompress import formats
+    """Apply the ``--do`` transforms and write; returns what was written. Raises UsageError, OutputExistsError.
+
+    A .gscz is what ``compress`` would make of it by default.
+    """
+    from gscompress import api, formats
+    from gscompress.cli.views import context
     from gscompress.context import Context
     from gscompress.recipe import parse_transforms
 
     for transform in parse_transforms(do):
         scene = transform(scene, Context(log=log))
+    if formats.by_suffix(target).name == "gscz":
+        api.compress_to_file(scene, target, ctx=context(api.recipe_for("default"), scene, None, log), force=force)
+        return scene
     with log.phase(f"write {target.name}"):
         formats.write(scene, target, force=force, log=log)
     return scene

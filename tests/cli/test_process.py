@@ -40,6 +40,16 @@ def test_a_reader_that_stops_early_is_no_crash() -> None:
         assert process.stderr.read() == b""
 
 
+def test_a_terminal_without_arrows_gets_question_marks(tmp_path: Path) -> None:
+    source = tmp_path / "käse.ply"
+    source.write_bytes(FRUIT.read_bytes())
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = gscompress("compress", source, tmp_path / "a.gscz", "--preset", "lossless", env=env)
+    assert done.returncode == 0
+    assert "k?se.ply" in done.stdout
+    assert (tmp_path / "a.gscz").exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals as on Unix")
 def test_an_interrupted_run_exits_with_130_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
