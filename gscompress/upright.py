@@ -30,8 +30,8 @@ def guess_up(surface: Surface, focus: F64, radius: float, frame_up: F64) -> F64:
     normals = surface.normals[near & (surface.flatness < FLAT)]
     if len(normals) < ENOUGH:
         return frame_up
-    normals = normals[:: 1 + len(normals) // (8 * ENOUGH)]
-    tilted = _cap(frame_up, 900)
+    normals = normals[:: 1 + len(normals) // (4 * ENOUGH)]
+    tilted = _cap(frame_up, 700)
     score = _uprightness(tilted, normals)
     best = int(np.argmax(score * _trust(tilted, frame_up)))
     if score[best] < SURE * _uprightness(frame_up[None], normals)[0]:

@@ -50,7 +50,7 @@ class Candidates:
     """Poses (C, 4, 4) and what they show of the D detail samples.
 
     clear: (C,) share of the picture with nothing in front of the lens. fit: (C,) 0 (unusable) to 1.
-    seen: (C, D) transmittance to each sample in the frame. shown: (C, D) the same times the root of nearness.
+    seen: (C, D) transmittance to each sample in the frame. shown: (C, D) the same times nearness to the power 3/4.
     facing: (C, S) how much the view looks along each of S directions.
     """
 
@@ -276,7 +276,7 @@ def _judge(subject: Subject, poses: F64, clearance: float, aspect: float) -> Can
     background = np.clip((np.percentile(covered[good], 90) - 0.8) / 0.15, 0, 1) if good.any() else 0.0
     sides = _directions(subject.up, *np.meshgrid(np.arange(8) * np.pi / 4, np.radians([0.0, -45.0])))
     facing = np.maximum(poses[:, 2, :3] @ sides.reshape(-1, 3).T, 0) ** 4
-    shown = seen * np.sqrt(nearness)
+    shown = seen * nearness**0.75
     amount = shown.sum(axis=1)
     usual = np.median(amount[good]) if good.any() else 0.0
     fit = np.where(good, covered ** (3 * background) * np.minimum(amount / max(usual, 1e-12), 1) ** 2, 0.0)
