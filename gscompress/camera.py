@@ -51,9 +51,7 @@ class Camera:
         )
 
 
-def look_at(
-    eye: npt.NDArray[Any], target: npt.NDArray[Any], up: npt.NDArray[Any]
-) -> npt.NDArray[np.float64]:
+def look_at(eye: npt.NDArray[Any], target: npt.NDArray[Any], up: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """(4, 4) world-to-camera (RDF) of a camera at ``eye`` that looks at ``target`` with ``up`` upwards."""
     eye, target, up = (np.asarray(v, np.float64) for v in (eye, target, up))
     forward = target - eye

@@ -1,11 +1,11 @@
 """The exception tree. Every message is one line: what is wrong, where, what to do.
 
-    GscompressError            exit code 1
-    ├── UsageError             exit code 2   a wrong argument, name or combination
-    │   └── OutputExistsError  exit code 2   OUT is there already and --force was not given
-    ├── UnreadableError        exit code 3   the input is corrupt, truncated, hostile or of another type
-    │   └── ChecksumError      exit code 3   stored and computed checksums differ
-    └── MissingExtraError      exit code 4   an optional dependency is not installed
+GscompressError            exit code 1
+├── UsageError             exit code 2   a wrong argument, name or combination
+│   └── OutputExistsError  exit code 2   OUT is there already and --force was not given
+├── UnreadableError        exit code 3   the input is corrupt, truncated, hostile or of another type
+│   └── ChecksumError      exit code 3   stored and computed checksums differ
+└── MissingExtraError      exit code 4   an optional dependency is not installed
 """
 
 from __future__ import annotations

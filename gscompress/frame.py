@@ -28,7 +28,9 @@ class Frame:
         letters = self.axes.upper()
         object.__setattr__(self, "axes", letters)
         if len(letters) != 3 or any(c not in _LETTER for c in letters) or len({_LETTER[c][0] for c in letters}) != 3:
-            raise UsageError(f"'{self.axes}' is no axis system: give one of R/L, one of U/D and one of F/B, such as RDF or RUB")
+            raise UsageError(
+                f"'{self.axes}' is no axis system: give one of R/L, one of U/D and one of F/B, such as RDF"
+            )
 
     @property
     def basis(self) -> npt.NDArray[np.float64]:
@@ -91,7 +93,7 @@ def matrix_to_quat(matrices: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def rotate_quats(quats: npt.NDArray[Any], matrix: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Turn Gaussians by an orthogonal 3x3. A mirror is undone on the Gaussian's own x axis, which no ellipsoid shows."""
+    """Turn Gaussians by an orthogonal 3x3. A mirror is undone on the Gaussian's own x axis, which nobody sees."""
     turned = np.asarray(matrix, np.float64) @ quat_to_matrix(quats)
     if np.linalg.det(matrix) < 0:
         turned[..., 0] *= -1

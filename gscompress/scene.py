@@ -39,7 +39,13 @@ class Splats:
     def __post_init__(self) -> None:
         n = len(self.means)
         bands = self.sh.shape[1] if self.sh.ndim == 3 else 0
-        expected = {"means": (n, 3), "log_scales": (n, 3), "quats": (n, 4), "logit_opacities": (n,), "sh": (n, bands, 3)}
+        expected = {
+            "means": (n, 3),
+            "log_scales": (n, 3),
+            "quats": (n, 4),
+            "logit_opacities": (n,),
+            "sh": (n, bands, 3),
+        }
         for name, shape in expected.items():
             array = getattr(self, name)
             if array.shape != shape or array.dtype != np.float32:

@@ -8,5 +8,9 @@ from gscompress.renderers.base import Renderer
 _HERE = "gscompress.renderers"
 RENDERERS: Registry[type[Renderer]] = Registry(
     "renderer",
-    {"cpu": f"{_HERE}.cpu:CpuRenderer", "triton": f"{_HERE}.triton:TritonRenderer", "gsplat": f"{_HERE}.gsplat:GsplatRenderer"},
+    {
+        "cpu": f"{_HERE}.cpu:CpuRenderer",
+        "triton": f"{_HERE}.triton:TritonRenderer",
+        "gsplat": f"{_HERE}.gsplat:GsplatRenderer",
+    },
 )

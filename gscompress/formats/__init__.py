@@ -40,9 +40,7 @@ def read(path: str | os.PathLike[str], log: EventLog | None = None) -> Scene:
     return detect(source).read(source, log or EventLog())
 
 
-def write(
-    scene: Scene, path: str | os.PathLike[str], *, force: bool = True, log: EventLog | None = None
-) -> None:
+def write(scene: Scene, path: str | os.PathLike[str], *, force: bool = True, log: EventLog | None = None) -> None:
     """Write a scene in the format that the suffix names; losses are reported through ``log.warn``.
 
     Raises UsageError for an unknown suffix, OutputExistsError when the file exists and ``force`` is off.
