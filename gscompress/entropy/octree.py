@@ -9,6 +9,7 @@ The scheme of Devillers and Gandoin, "Geometric compression for interactive tran
 
 from __future__ import annotations
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -16,11 +17,10 @@ from gscompress.entropy.plane import PlaneDecoder, PlaneEncoder, Shape, Side
 from gscompress.errors import UnreadableError
 
 I64 = npt.NDArray[np.int64]
+U16 = npt.NDArray[np.uint16]
 LEVELS = 90  # binary levels: 30 bits per axis
 _COUNT_EDGES = np.array([2, 3, 4, 5, 7, 10, 16, 32, 128])
-_HISTORY = 27
-
-
+_HISTORY = 27  # how the last three ancestors split: both halves, upper only, lower only
 _SHAPE = Shape(columns=2, first_classes=len(_COUNT_EDGES), second_classes=_HISTORY, signed=False)
 
 
@@ -43,24 +43,85 @@ class _Nodes:
     """The nodes of one level that hold two or more points, in order, and what their splits are predicted from."""
 
     def __init__(self, points: int) -> None:
-        self.first = np.zeros(int(points > 1), np.int64)  # index of the first point
-        self.count = np.full(int(points > 1), points, np.int64)
-        self.history = np.zeros(int(points > 1), np.int64)  # how the last three ancestors split
+        nodes = int(points > 1)
+        self.level = 0
+        self.first = np.zeros(nodes, np.int64)  # index of the first point
+        self.count = np.full(nodes, points, np.int64)
+        self.corner = np.zeros((nodes, 3), np.int64)
+        self.size = np.full(nodes, _class(points), np.uint16)
+        self.history = np.zeros(nodes, np.uint16)
+        self.coordinates = np.zeros((points, 3), np.int64)  # of the points that are alone
+        self.known = np.full(points, LEVELS if nodes else 0, np.int64)  # the level at which they became so
 
     def side(self) -> Side:
-        bucket = np.searchsorted(_COUNT_EDGES, self.count, side="right") - 1
-        return Side(first=bucket.astype(np.uint16), second=self.history.astype(np.uint16))
+        return Side(first=self.size, second=self.history)
 
-    def split(self, lower: I64) -> I64:
-        """Descend one level with ``lower`` points in each node's lower half. Returns the points isolated by it."""
-        count = np.stack([lower, self.count - lower], 1).ravel()
-        first = np.stack([self.first, self.first + lower], 1).ravel()
-        outcome = np.where(lower == 0, 1, np.where(lower == self.count, 2, 0))
-        history = np.repeat((self.history * 3 + outcome) % _HISTORY, 2)
-        keep = count >= 2
-        isolated = first[count == 1]
-        self.first, self.count, self.history = first[keep], count[keep], history[keep]
-        return isolated
+    def split(self, lower: I64) -> None:
+        """Descend one level with ``lower`` points in each node's lower half."""
+        nodes = (self.first, self.count, self.corner, self.history)
+        self.first, self.count, self.corner, self.history, self.size = _split(
+            self.level, lower, *nodes, self.coordinates, self.known
+        )
+        self.level += 1
+
+
+@nb.njit(forceinline=True, nogil=True)
+def _class(points: int) -> int:
+    """The place of a node's number of points among _COUNT_EDGES."""
+    place = 0
+    while place + 1 < len(_COUNT_EDGES) and points >= _COUNT_EDGES[place + 1]:
+        place += 1
+    return place
+
+
+@nb.njit(cache=True, nogil=True)
+def _split(
+    level: int, lower: I64, first: I64, count: I64, corner: I64, history: U16, coordinates: I64, known: I64
+) -> tuple[I64, I64, I64, U16, U16]:
+    """The nodes of the next level; points that are alone now, and duplicates at the last level, are written down."""
+    room = 2 * len(first)
+    firsts, counts, corners = np.empty(room, np.int64), np.empty(room, np.int64), np.empty((room, 3), np.int64)
+    histories, sizes = np.empty(room, np.uint16), np.empty(room, np.uint16)
+    made = 0
+    axis, bit = level % 3, np.int64(1) << (29 - level // 3)
+    for node in range(len(first)):
+        outcome = 1 if lower[node] == 0 else (2 if lower[node] == count[node] else 0)
+        ancestry = np.uint16((history[node] * 3 + outcome) % _HISTORY)
+        for half in range(2):
+            points = count[node] - lower[node] if half else lower[node]
+            start = first[node] + (lower[node] if half else 0)
+            if points == 0:
+                continue
+            x, y, z = corner[node, 0], corner[node, 1], corner[node, 2]
+            if half:
+                x, y, z = x | (bit if axis == 0 else 0), y | (bit if axis == 1 else 0), z | (bit if axis == 2 else 0)
+            if points > 1 and level < LEVELS - 1:
+                firsts[made], counts[made], histories[made] = start, points, ancestry
+                sizes[made] = _class(points)
+                corners[made, 0], corners[made, 1], corners[made, 2] = x, y, z
+                made += 1
+                continue
+            for point in range(start, start + points):
+                coordinates[point, 0], coordinates[point, 1], coordinates[point, 2] = x, y, z
+                known[point] = level + 1
+    return firsts[:made], counts[:made], corners[:made], histories[:made], sizes[:made]
+
+
+@nb.njit(cache=True, nogil=True)
+def _lower_halves(level: int, first: I64, count: I64, coordinates: I64) -> I64:
+    """How many points of each node have a zero at this level. They come first: a binary search finds where they end."""
+    axis, bit = level % 3, np.int64(1) << (29 - level // 3)
+    lower = np.empty(len(first), np.int64)
+    for node in range(len(first)):
+        low, high = first[node], first[node] + count[node]
+        while low < high:
+            middle = (low + high) >> 1
+            if coordinates[middle, axis] & bit:
+                high = middle
+            else:
+                low = middle + 1
+        lower[node] = low - first[node]
+    return lower
 
 
 def encode_tree(coordinates: I64) -> tuple[bytes, I64]:
@@ -69,36 +130,22 @@ def encode_tree(coordinates: I64) -> tuple[bytes, I64]:
     Returns the stream and (N,) the binary level at which each point is alone (LEVELS for duplicates).
     """
     nodes, coder = _Nodes(len(coordinates)), PlaneEncoder(_SHAPE)
-    known = np.full(len(coordinates), LEVELS if len(coordinates) > 1 else 0, np.int64)
-    for level in range(LEVELS):
-        if not len(nodes.first):
-            break
-        upper_bit = coordinates[:, level % 3] >> (29 - level // 3) & 1
-        running = np.concatenate([[0], np.cumsum(upper_bit)])
-        lower = nodes.count - (running[nodes.first + nodes.count] - running[nodes.first])
+    while len(nodes.first):
+        lower = _lower_halves(nodes.level, nodes.first, nodes.count, coordinates)
         upper = nodes.count - lower
         coder.add(np.stack([np.minimum(lower, upper), lower > upper], 1).astype(np.int32), nodes.side())
-        known[nodes.split(lower)] = level + 1
-    return coder.finish(), known
+        nodes.split(lower)
+    return coder.finish(), nodes.known
 
 
 def decode_tree(data: bytes, points: int) -> tuple[I64, I64]:
     """The reverse: (N, 3) coordinates, unknown low bits zero, and (N,) known levels. Raises UnreadableError."""
     nodes, coder = _Nodes(points), PlaneDecoder(data, _SHAPE)
-    coordinates = np.zeros((points, 3), np.int64)
-    known = np.full(points, LEVELS if points > 1 else 0, np.int64)
-    for level in range(LEVELS):
-        if not len(nodes.first):
-            break
+    while len(nodes.first):
         symbols = coder.take(len(nodes.first), nodes.side()).astype(np.int64)
         smaller = symbols[:, 0]
         if (smaller * 2 > nodes.count).any() or (symbols[:, 1] > 1).any():
             raise UnreadableError("the position tree splits a node into more points than it has: the file is corrupt")
-        lower = np.where(symbols[:, 1] == 1, nodes.count - smaller, smaller)
-        edges = np.zeros(points + 1, np.int64)
-        np.add.at(edges, nodes.first + lower, 1)
-        np.add.at(edges, nodes.first + nodes.count, -1)
-        coordinates[:, level % 3] |= np.cumsum(edges[:-1]) << (29 - level // 3)
-        known[nodes.split(lower)] = level + 1
+        nodes.split(np.where(symbols[:, 1] == 1, nodes.count - smaller, smaller))
     coder.finish()
-    return coordinates, known
+    return nodes.coordinates, nodes.known
