@@ -30,9 +30,7 @@ def photos(folder: Path, mode: str = "RGB") -> None:
     folder.mkdir(parents=True)
     for number, name in enumerate(NAMES):
         pixels = np.full((SIZE[1], SIZE[0], len(mode)), 60 * number, np.uint8)
-        Image.fromarray(pixels, mode).save(folder / name) if mode != "RGBA" else Image.fromarray(pixels).save(
-            folder / name
-        )
+        Image.fromarray(pixels).save(folder / name)
 
 
 def write_inria(folder: Path) -> Path:
