@@ -47,13 +47,12 @@ def view(
     engine = RENDERERS.get(renderer)()
     with console.progress() as log:
         exhibit = prepare(source, against, engine, limit, colour, log)
-    with Viewer(exhibit, host, port) as viewer:
+    with contextlib.suppress(KeyboardInterrupt), Viewer(exhibit, host, port) as viewer:
         console.say(f"{source.name}: {viewer.url} (Ctrl-C ends)")
         sys.stdout.flush()
         if open_page:
             _open(viewer.url)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        threading.Event().wait()
 
 
 def _open(url: str) -> None:

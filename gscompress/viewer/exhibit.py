@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gscompress.camera import Camera
 from gscompress.comparison import picture
+from gscompress.errors import UsageError
 from gscompress.events import EventLog
 from gscompress.scene import Scene
 from gscompress.viewer.compose import U8
@@ -63,8 +64,13 @@ def prepare(
     with log.phase("read"):
         levels = open_levels(path, log)
         reference = None if against is None else open_levels(against, log)
+        if reference is not None and not len(reference.scene(reference.finest)):
+            raise UsageError(f"{against}: nothing to compare with, there is no Gaussian in it")
     with log.phase("find viewpoints"):
         scene = levels.scene(levels.finest)
-        world = World.around(scene)
-        poses = [world.pose(camera) for camera in generate(scene, VIEWS, *RATIO)]
+        try:
+            world = World.around(scene)
+            poses = [world.pose(camera) for camera in generate(scene, VIEWS, *RATIO)]
+        except UsageError:
+            raise UsageError(f"{path}: nothing to look at, no Gaussian in it is visible") from None
     return Exhibit(levels, reference, world, poses, renderer, limit, background)

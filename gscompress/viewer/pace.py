@@ -8,9 +8,13 @@ from typing import NamedTuple
 
 
 class Step(NamedTuple):
-    """share: of the pixels to draw now, 0 for nothing. wait: seconds until asking again; None: until a change."""
+    """share: of the pixels to draw now, 0 for nothing. rest: the camera rests, this is the picture to look at closely.
+
+    wait: seconds until asking again; None: until something changes.
+    """
 
     share: float
+    rest: bool
     wait: float | None
 
 
@@ -40,20 +44,20 @@ class Pace:
 
     def next(self, now: float) -> Step:
         """What to do now."""
-        rest = self._moved + self.settle
-        if self._owed and now >= rest:
-            return Step(1.0, None)
+        settled = self._moved + self.settle
+        if self._owed and now >= settled:
+            return Step(1.0, True, None)
         if self._stale:
-            return Step(self.share, None)
-        return Step(0.0, rest - now if self._owed else None)
+            return Step(self.share, False, None)
+        return Step(0.0, False, settled - now if self._owed else None)
 
-    def starts(self, share: float) -> None:
+    def starts(self, step: Step) -> None:
         """A frame is begun: what comes in from now on is not in it."""
         self._stale = False
-        self._owed = self._owed and share < 1
+        self._owed = self._owed and not step.rest
 
-    def took(self, share: float, seconds: float) -> None:
-        """A frame of ``share`` of the pixels is out: the next moving one aims at the budget, by steps of 2 at most."""
-        aim = share * self.budget / max(seconds, 1e-6)
-        if share < 1 or aim > self.share:
+    def took(self, step: Step, seconds: float) -> None:
+        """A frame is out: the next moving one aims at the budget, by steps of 2 at most."""
+        aim = step.share * self.budget / max(seconds, 1e-6)
+        if not step.rest or aim > self.share:
             self.share = min(1.0, max(self.smallest, min(max(aim, self.share / 2), self.share * 2)))

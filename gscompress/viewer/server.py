@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -58,6 +59,8 @@ class Viewer:
         import viser
 
         check_address(host, port)
+        # Browsers open connections that they may never use; that is nothing to print tracebacks about.
+        logging.getLogger("websockets").addHandler(logging.NullHandler())
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()
         self._exhibit = exhibit

@@ -11,7 +11,7 @@ import numpy as np
 from gscompress.viewer.choice import Choice, Figures, figures_html
 from gscompress.viewer.exhibit import Exhibit
 from gscompress.viewer.levels import Levels
-from gscompress.viewer.pace import Pace
+from gscompress.viewer.pace import Pace, Step
 from gscompress.viewer.panel import Panel
 from gscompress.viewer.pictures import Pictures, View
 from gscompress.viewer.splats import browser_splats
@@ -75,32 +75,32 @@ class Session:
                     step = self._pace.next(time.monotonic())
                 if self._closed:
                     return
-                self._pace.starts(step.share)
+                self._pace.starts(step)
             choice = self._panel.choice
             try:
                 if choice.exact:
-                    self._draw(choice, step.share)
+                    self._draw(choice, step)
                 else:
                     self._send(choice)
             except Exception as error:  # whatever it is, the window must learn of it and the thread live on
                 self._client.add_notification("This cannot be drawn", " ".join(str(error).split()), color="red")
 
-    def _draw(self, choice: Choice, share: float) -> None:
-        """Put a picture of ``share`` of the pixels into the window; a full one twice, at once and without loss."""
-        full, view, scene = share == 1, self._view(share), self._client.scene
-        shown = self._pictures.show(choice, view, measure=full)
+    def _draw(self, choice: Choice, step: Step) -> None:
+        """Put a picture into the window; one to look at closely comes twice, at once and then without loss."""
+        view, scene = self._view(step.share), self._client.scene
+        shown = self._pictures.show(choice, view, measure=step.rest)
         scene.set_background_image(shown.picture, format="jpeg", jpeg_quality=90)
         if self._splats is not None:
             self._splats.visible = False
         self._client.flush()
         now = time.monotonic()
         with self._news:
-            self._pace.took(share, shown.seconds)
-        if full or now - self._reported > REPORTS:
+            self._pace.took(step, shown.seconds)
+        if step.rest or now - self._reported > REPORTS:
             self._reported = now
             figures = Figures(shown.seconds, (view.width, view.height), shown.psnr)
             self._panel.report(figures_html(self._exhibit, choice, figures))
-        if full and not self._outdated():
+        if step.rest and not self._outdated():
             scene.set_background_image(shown.picture, format="png")
 
     def _send(self, choice: Choice) -> None:

@@ -35,7 +35,7 @@ class BrowserSplats:
 def browser_splats(scene: Scene, world: World) -> BrowserSplats:
     """What of a scene can be drawn in a browser: rows that are finite and not invisible, DC colour only."""
     s = scene.splats
-    finite = [np.isfinite(a).reshape(len(s), -1).all(axis=1) for a in (s.means, s.log_scales, s.quats, s.sh[:, 0])]
+    finite = [np.isfinite(a).all(axis=1) for a in (s.means, s.log_scales, s.quats, s.sh[:, 0])]
     opacities = 1 / (1 + np.exp(-np.clip(s.logit_opacities, -80, 80)))
     rows = np.flatnonzero(np.all(finite, axis=0) & (opacities >= FAINT))
     means = (s.means[rows].astype(np.float64) - world.focus) / world.radius
