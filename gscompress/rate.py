@@ -1,18 +1,25 @@
-"""Aim at a file size by searching the quality dial."""
+"""Aim at a file size or at a picture quality by searching the quality dial."""
 
 from __future__ import annotations
 
 import io
 import math
 
+import numpy as np
+
 from gscompress.codecs import gscz
+from gscompress.container.reader import Reader
 from gscompress.context import Context
 from gscompress.errors import UsageError
+from gscompress.metrics import eight_bit, psnr
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene
 
 CLOSE = 0.98  # a file of 98 to 100 % of the target ends the search
 TRIES = 10
+_VIEWS = 32
+PSNR_CLOSE = 0.05  # dB
+_DB_SLOPE = 0.3  # first guess of d PSNR / d quality
 _SLOPE = 0.03  # first guess of d ln(size) / d quality, until two sizes are known
 
 
@@ -47,6 +54,59 @@ def aim(scene: Scene, recipe: Recipe, target: int, ctx: Context, source_gaussian
             "allow more, or remove Gaussians first (--do)"
         )
     return best
+
+
+def aim_psnr(scene: Scene, recipe: Recipe, target: float, ctx: Context, source_gaussians: int) -> tuple[Recipe, bytes]:
+    """The file whose mean PSNR over ``ctx.cameras``, against renders of ``scene``, is within PSNR_CLOSE of ``target``
+    dB.
+
+    Raises UsageError without a renderer, or when the dial does not reach that far.
+    """
+    renderer = ctx.need_renderer("aiming at a PSNR")
+    cameras = ctx.cameras[:: -(-len(ctx.cameras) // _VIEWS) or 1]
+    wanted = [eight_bit(renderer.render(scene, camera).rgb) for camera in cameras]
+    low, high, quality = 0.0, 100.0, _quality(recipe)
+    tried: dict[float, float] = {}
+    best: tuple[float, Recipe, bytes] | None = None
+    with ctx.log.phase("search quality", TRIES) as tick:
+        for _ in range(TRIES):
+            candidate = recipe.with_options(quality=quality)
+            stream = io.BytesIO()
+            gscz.encode(stream, scene, candidate, ctx, source_gaussians)
+            decoded = gscz.decode_last(Reader(stream.getvalue()), ctx.log)
+            pictures = [eight_bit(renderer.render(decoded, camera).rgb) for camera in cameras]
+            tried[quality] = reached = float(np.mean([min(psnr(a, b), 99.0) for a, b in zip(wanted, pictures)]))
+            tick(1)
+            if best is None or abs(reached - target) < abs(best[0] - target):
+                best = (reached, candidate, stream.getvalue())
+            if abs(reached - target) <= PSNR_CLOSE:
+                break
+            low, high = (quality, high) if reached < target else (low, quality)
+            quality = _straight(tried, target, low, high)
+            if quality in tried:
+                break
+    assert best is not None
+    if abs(best[0] - target) > 2 * PSNR_CLOSE:
+        raise UsageError(
+            f"preset '{recipe.name}' reaches {best[0]:.2f} dB here, not {target:g}: ask for a value closer to that, "
+            "or change the preset"
+        )
+    ctx.log.info(f"{best[0]:.2f} dB on {len(cameras)} views")
+    return best[1], best[2]
+
+
+def _straight(tried: dict[float, float], target: float, low: float, high: float) -> float:
+    """Where a line through the two nearest tries meets the target, kept inside the bracket."""
+    nearest = sorted(tried, key=lambda q: abs(tried[q] - target))[:2]
+    slope = _DB_SLOPE
+    if len(nearest) == 2:
+        slope = max((tried[nearest[1]] - tried[nearest[0]]) / (nearest[1] - nearest[0]), 0.02)
+    guess = nearest[0] + (target - tried[nearest[0]]) / slope
+    if guess <= low:
+        return low if low not in tried else low + (high - low) / 4
+    if guess >= high:
+        return high if high not in tried else high - (high - low) / 4
+    return guess
 
 
 def _quality(recipe: Recipe) -> float:

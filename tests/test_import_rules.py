@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "tune": set(NOUNS),
     "recipe": NOUNS | {"codecs", "transforms"},
     "codecs": CORE | {"transforms", "quant", "entropy", "container", "formats", "recipe", "tune"},
-    "rate": CORE | {"codecs"},
+    "rate": CORE | {"codecs", "container", "metrics"},
     "api": CORE | {"codecs", "container", "formats", "rate", "transforms"},
     "kernels": set(NOUNS),
     "renderers": NOUNS | {"kernels"},

@@ -19,6 +19,14 @@ Quality = Annotated[float | None, typer.Option(metavar="0..100", help="0 is smal
 Size = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Largest file, as 5MB: search the quality that fills it.")
 ]
+Decibels = Annotated[
+    float | None,
+    typer.Option(metavar="DB", help="Search the quality that has this PSNR against the original's renders."),
+]
+Tune = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Self-distillation against the original's renders, no photos needed."),
+]
 Cameras = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Views to judge by (cameras.json, transforms.json, COLMAP); default: generated."),
@@ -35,6 +43,8 @@ def compress(
     preset: Preset = "default",
     quality: Quality = None,
     target_size: Size = None,
+    target_psnr: Decibels = None,
+    tune: Tune = None,
     do: Do = None,
     cameras: Cameras = None,
     page: Report = None,
@@ -50,14 +60,16 @@ def compress(
         raise UsageError(f"{target.name}: compress writes .gscz files; for other formats use 'gscompress convert'")
     for path in filter(None, (target, page)):
         check_target(path, force=force)
-    wishes: dict[str, Any] = {"quality": quality, "do": do or ()}
+    wishes: dict[str, Any] = {"quality": quality, "tune": tune, "do": do or ()}
     recipe = api.recipe_for(preset, **wishes)
     size = None if target_size is None else console.parse_size(target_size)
     with console.progress() as log:
         scene = formats.read(source, log)
         started = time.perf_counter()
         ctx = context(recipe, scene, cameras, log)
-        result = api.compress_to_file(scene, target, preset, **wishes, target_size=size, ctx=ctx, force=force)
+        result = api.compress_to_file(
+            scene, target, preset, **wishes, target_size=size, target_psnr=target_psnr, ctx=ctx, force=force
+        )
         seconds = time.perf_counter() - started
         measured: dict[str, Any] = {}
         if page is not None:

@@ -32,7 +32,9 @@ from gscompress.transforms.clean import Clean
 from gscompress.tune.refine import COLOUR_ONLY, refine, steps_in
 
 _PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
-_CLOSE = 5.0  # qualities this far apart share pruning, tuning and sensitivities in a search
+# Qualities this far apart share pruning and sensitivities in a search; tuned ones more, since tuning takes a minute.
+_CLOSE, _CLOSE_TUNED = 1.5, 8.0
+_VIEWS = 32  # most views that pruning and sensitivities are measured on, evenly drawn from those given
 _GEOMETRY_SHARE = 0.7  # of the tuning time goes to the whole scene, the rest to colours on the decoded geometry
 
 
@@ -89,12 +91,13 @@ class DefaultCodec(Codec):
         key = ("reduced", self.prune, tune)
         if key in ctx.memo:
             of, quality, kept, importance = ctx.memo[key]
-            if of is scene and abs(quality - self.quality) <= _CLOSE:
+            if of is scene and abs(quality - self.quality) <= (_CLOSE_TUNED if tune else _CLOSE):
                 return kept, importance
-        kept = prune(scene, ctx, self.prune * step**2)
+        some = replace(ctx, cameras=ctx.cameras[:: -(-len(ctx.cameras) // _VIEWS) or 1])
+        kept = prune(scene, some, self.prune * step**2)
         if tune:
             kept = refine(kept, scene, ctx, steps_in(tune * _GEOMETRY_SHARE, kept, ctx))
-        importance = assess(kept, ctx)
+        importance = assess(kept, some)
         ctx.memo[key] = (scene, self.quality, kept, importance)
         return kept, importance
 
@@ -154,7 +157,7 @@ SMALL = Recipe(
     "small",
     "default with a minute of tuning against the original's renders",
     (Clean(),),
-    DefaultCodec(prune=2.0, tune=60.0),
+    DefaultCodec(prune=3.0, tune=60.0),
 )
 PROGRESSIVE = Recipe(
     "progressive",

@@ -24,11 +24,11 @@ class Rates:
     """Learning rate per attribute; ``means`` in units of the median scale of the scene's Gaussians."""
 
     means: float = 0.02
-    log_scales: float = 4e-3
+    log_scales: float = 6e-3
     quats: float = 2e-3
     logit_opacities: float = 2e-2
     dc: float = 4e-3
-    sh: float = 1e-3
+    sh: float = 2e-4
 
 
 COLOUR_ONLY = Rates(means=0.0, log_scales=0.0, quats=0.0, logit_opacities=0.0)
