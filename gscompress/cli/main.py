@@ -21,6 +21,7 @@ VERBS = {
     "info": "gscompress.cli.info:info",
     "render": "gscompress.cli.render:render",
     "eval": "gscompress.cli.eval:evaluate",
+    "bench": "gscompress.cli.bench:bench",
     "view": "gscompress.cli.view:view",
     "verify": "gscompress.cli.verify:verify",
     "presets": "gscompress.cli.presets:presets",

@@ -1,0 +1,138 @@
+"""Rate-distortion plots as PNG files, with matplotlib (extra ``bench``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gscompress.atomic import staged
+from gscompress.bench.results import Facts, SceneResults
+from gscompress.errors import MissingExtraError
+
+OURS = {"default": "#c8321e", "fast": "#e8883a", "small": "#7d1128", "lossless": "#8a7f78"}
+OTHERS = ("#2f5fd0", "#2a9d8f", "#8e5bbf", "#5b6770", "#b0a030", "#4fa3d1", "#c06c9b", "#6b8e3d", "#94846a", "#505a9e")
+MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+
+
+def need_matplotlib() -> None:
+    """Raise MissingExtraError before any work is done."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("matplotlib", "bench", "plotting") from None
+
+
+def styles(scenes: Sequence[SceneResults]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every codec, the same in all plots."""
+    out, others = {}, 0
+    for codec in dict.fromkeys(codec for scene in scenes for codec in scene.codecs()):
+        if codec in OURS:
+            out[codec] = OURS[codec], "o"
+        else:
+            out[codec] = OTHERS[others % len(OTHERS)], MARKERS[others % len(MARKERS)]
+            others += 1
+    return out
+
+
+def write_plots(folder: Path, scenes: Sequence[SceneResults]) -> list[Path]:
+    """``rd-<scene>.png`` for each, and ``rd.png`` with all of them. Raises MissingExtraError."""
+    written = []
+    for scene in scenes:
+        written.append(folder / f"rd-{scene.name}.png")
+        draw([scene], written[-1])
+    if len(scenes) > 1:
+        written.append(folder / "rd.png")
+        draw(scenes, written[-1])
+    return written
+
+
+def draw(scenes: Sequence[SceneResults], target: Path) -> None:
+    """One panel per scene: bytes per Gaussian (log) against mean PSNR. Raises MissingExtraError."""
+    need_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(scenes))
+    rows = math.ceil(len(scenes) / columns)
+    size = (7.6, 5.2) if len(scenes) == 1 else (4.4 * columns, 3.5 * rows + 0.7)
+    figure = Figure(figsize=size, dpi=130, facecolor="white")
+    FigureCanvasAgg(figure)
+    look = styles(scenes)
+    handles: dict[str, Any] = {}
+    for number, scene in enumerate(scenes):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        _panel(axes, scene, look, handles)
+        if number % columns == 0:
+            axes.set_ylabel("PSNR of held-out views, dB")
+        if number >= len(scenes) - columns:
+            axes.set_xlabel("bytes per Gaussian")
+    low = 0.7 / size[1]
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="lower center",
+        ncol=min(3 if columns < 3 else 5, len(handles)),
+        frameon=False,
+        fontsize=8.5,
+    )
+    figure.tight_layout(rect=(0, low, 1, 1))
+    with staged(target, force=True) as path:
+        figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _panel(axes: Any, scene: SceneResults, look: dict[str, tuple[str, str]], handles: dict[str, Any]) -> None:
+    count = max(scene.facts["gaussians"], 1)
+    axes.set_xscale("log")
+    for codec in scene.codecs():
+        cells = sorted((cell for cell in scene.of(codec) if cell["psnr"] is not None), key=lambda cell: cell["bytes"])
+        if not cells:
+            continue
+        colour, marker = look[codec]
+        ours, quoted = cells[0]["ours"], cells[0]["status"] == "quoted"
+        (line,) = axes.plot(
+            [cell["bytes"] / count for cell in cells],
+            [cell["psnr"] for cell in cells],
+            color=colour,
+            marker=marker,
+            markersize=5 if ours else 5.5,
+            markerfacecolor="white" if quoted else colour,
+            linewidth=2 if ours else 1.2,
+            linestyle="-" if len(cells) > 1 else "none",
+            zorder=3 if ours else 2,
+        )
+        handles.setdefault(cells[0]["title"], line)
+    _exact(axes, scene, count)
+    axes.set_title(f"{scene.name} · {count:,} Gaussians, SH {scene.facts['sh_degree']}", fontsize=10)
+    axes.grid(True, which="major", color="#e4e4e0", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8.5)
+    axes.xaxis.set_major_locator(_ticks())
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+
+
+def _exact(axes: Any, scene: SceneResults, count: int) -> None:
+    """Codecs that lose nothing have no PSNR: a thin line at their size."""
+    exact: list[Facts] = [cell for cell in scene.cells if cell["identical"]]
+    if exact:
+        best = min(exact, key=lambda cell: cell["bytes"])
+        axes.axvline(best["bytes"] / count, color="#8a7f78", linewidth=1, linestyle=":")
+        axes.annotate(
+            f"exact: {best['title']}",
+            (best["bytes"] / count, 0.02),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            fontsize=7,
+            color="#6b625c",
+            ha="right",
+            va="bottom",
+        )
+
+
+def _ticks() -> Any:
+    from matplotlib.ticker import LogLocator
+
+    return LogLocator(subs=(1, 2, 5), numticks=12)
