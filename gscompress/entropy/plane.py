@@ -39,6 +39,7 @@ from gscompress.entropy.binary import (
     squash,
     stretch,
 )
+from gscompress.entropy.lanes import adapt
 from gscompress.errors import UnreadableError
 
 I32 = npt.NDArray[np.int32]
@@ -266,9 +267,12 @@ def _code(
                 p = squash(np.int32(dot))
                 if decoding:
                     low = np.int64(x & np.uint64(ONE - 1))
-                    bit = np.int64(low < p)
-                    frequency = np.uint64(ONE - p + bit * (2 * p - ONE))
-                    x = frequency * (x >> np.uint64(PROB_BITS)) + np.uint64(low - p + bit * p)
+                    ones = (
+                        low - p
+                    ) >> 63  # all ones for a one: a comparison would become a branch that nobody predicts
+                    bit = ones & 1
+                    frequency = np.uint64(ONE - p + (ones & (2 * p - ONE)))
+                    x = frequency * (x >> np.uint64(PROB_BITS)) + np.uint64(low - p + (ones & p))
                     if x < _LOWER:
                         if position < limit:
                             x = (x << np.uint64(32)) | np.uint64(words[np.uint64(position)])
@@ -281,10 +285,7 @@ def _code(
                     words[np.uint64(position)] = np.uint32((p << 1) | bit)
                     position += 1
                 error = ((bit << PROB_BITS) - p) * _RATE
-                mixer[m0] += (sa * error + 0x8000) >> 16
-                mixer[m1] += (sb * error + 0x8000) >> 16
-                mixer[m2] += (sc * error + 0x8000) >> 16
-                mixer[m3] += (sr * error + 0x8000) >> 16
+                adapt(mixer, m0, sa, sb, sc, sr, error)
                 mixer[m4] += (error + 0x80) >> 8
                 mixer[m5] = vr + (((bit << 22) - bit - vr) >> 3)
                 counters[ia] = np.uint32(learn(va, bit))
