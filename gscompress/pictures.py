@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,16 @@ def error_map(levels: U8, top: int) -> U8:
     ramp = np.clip(np.arange(256) / top, 0, 1) * (len(RAMP) - 1)
     table = np.stack([np.interp(ramp, np.arange(len(RAMP)), RAMP[:, c]) for c in range(3)], axis=1)
     return table.round().astype(np.uint8)[levels]
+
+
+def data_uri(pixels: U8, quality: int | None = None) -> str:
+    """A picture as text for a page: WebP, lossless unless a quality of 0 to 100 is given."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    lossless = quality is None
+    Image.fromarray(pixels).save(stream, format="WEBP", lossless=lossless, quality=50 if quality is None else quality)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 def side_by_side(before: U8, after: U8, titles: Sequence[str]) -> Image:

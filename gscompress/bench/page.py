@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +22,16 @@ from gscompress.bench.plot import styles
 from gscompress.bench.results import Facts, SceneResults, deltas, worst_psnr
 from gscompress.bench.run import CELLS, SCENES
 from gscompress.bench.views import Judges
-from gscompress.pictures import RAMP, U8, error_levels, error_map, full_scale
+from gscompress.pictures import RAMP, U8, data_uri, error_levels, error_map, full_scale
 
 _AGAINST = {
     "self": "renders of the original",
     "photos": "held-out photos",
     "3dgs-zip": "held-out photos, by the rules of 3DGS.zip",
 }
+
+QUALITY = 92
+"""Of embedded pictures: a page with dozens of them has to lose a little."""
 
 
 def write_page(
@@ -67,7 +68,7 @@ def _scene(scene: SceneResults, folder: Path) -> dict[str, Any]:
         "cells": [_cell(cell) for cell in scene.cells],
         "failed": [{key: cell[key] for key in ("title", "point", "error")} for cell in scene.failed],
         "shots": shots,
-        "originals": {shot["view"]: data_uri(judges.pictures[shot["view"]]) for shot in shots},
+        "originals": {shot["view"]: data_uri(judges.pictures[shot["view"]], QUALITY) for shot in shots},
     }
 
 
@@ -105,19 +106,10 @@ def _shots(scene: SceneResults, folder: Path, judges: Judges) -> Iterator[dict[s
             "psnr": worst_psnr(cell),
             "view": index,
             "name": cell["worst"]["view"],
-            "decoded": data_uri(decoded),
-            "error": data_uri(error_map(levels, top)),
+            "decoded": data_uri(decoded, QUALITY),
+            "error": data_uri(error_map(levels, top), QUALITY),
             "top": top,
         }
-
-
-def data_uri(pixels: U8, quality: int = 92) -> str:
-    """A picture as text for a page; a little lossy, as a page with dozens of them has to be."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="WEBP", quality=quality)
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 def _load(path: Path) -> U8:

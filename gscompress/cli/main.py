@@ -22,6 +22,7 @@ VERBS = {
     "render": "gscompress.cli.render:render",
     "eval": "gscompress.cli.eval:evaluate",
     "bench": "gscompress.cli.bench:bench",
+    "compare": "gscompress.cli.compare:compare",
     "view": "gscompress.cli.view:view",
     "verify": "gscompress.cli.verify:verify",
     "presets": "gscompress.cli.presets:presets",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +23,7 @@ from gscompress.comparison import Colour, Comparison, ViewScore, compare, pictur
 from gscompress.events import EventLog
 from gscompress.frame import RDF
 from gscompress.ledger import Ledger
-from gscompress.pictures import RAMP, U8, error_levels, error_map, full_scale
+from gscompress.pictures import RAMP, U8, data_uri, error_levels, error_map, full_scale
 from gscompress.renderers.base import Renderer
 from gscompress.scene import Scene
 
@@ -175,13 +173,8 @@ def _figure(title: str, view: ViewScore, before: U8, after: U8, errors: U8, top:
 
 
 def _image(pixels: U8, what: str) -> str:
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="WEBP", lossless=True, quality=50)
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
     height, width = pixels.shape[:2]
-    return f'<img alt="{what}" width="{width}" height="{height}" src="data:image/webp;base64,{data}">'
+    return f'<img alt="{what}" width="{width}" height="{height}" src="{data_uri(pixels)}">'
 
 
 def _chart(views: Sequence[ViewScore]) -> str:
