@@ -1,10 +1,9 @@
 """Rounding that passes its error on to the next Gaussian, so that errors of neighbours cancel instead of adding up.
 
-Small coefficients of many overlapping Gaussians make up one visible effect. Rounding each to the nearest step (worse:
-with a dead zone) takes all of them to zero and the effect is gone; handing a share of every rounding error to the next
-Gaussian in Morton order keeps the local sum. On the plush scene this and dropping the dead zone saves 7 % of the file
-at equal PSNR and lifts the worst view by 0.9 dB (docs/codecs/default.md). Classic error diffusion, along a
-space-filling curve.
+Small coefficients of many overlapping Gaussians make up one visible effect. A dead zone takes all of them to zero and the
+effect is gone (on the plush scene it costs 7 % of the file at equal PSNR); handing a share of every rounding error to the
+next Gaussian in Morton order keeps the local sum, which lifts the worst view. Classic error diffusion, along a
+space-filling curve; measured in docs/codecs/default.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,134 @@
+"""What each mechanism of the default codec saves: bytes at equal PSNR with it and without it, and the seconds it adds.
+
+    python scripts/ablate_default.py SCENE [--cameras FILE] [--tune SECONDS]
+
+Encodes with generated views, judges by the given cameras or by other generated ones, and prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gscompress
+from gscompress.camera import Camera
+from gscompress.codecs import colour, default, importance, part
+from gscompress.codecs.default import DefaultCodec
+from gscompress.container.chunk import pack_streams
+from gscompress.context import Context
+from gscompress.datasets import load_cameras
+from gscompress.entropy.neighbours import NEAR
+from gscompress.metrics import eight_bit, psnr
+from gscompress.renderers.cpu import CpuRenderer
+from gscompress.scene import Scene
+from gscompress.viewpoints import generate
+
+QUALITIES = (20.0, 35.0, 50.0, 65.0)
+
+
+@contextmanager
+def patched(module: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def one_class(*args: Any) -> Any:
+    found = importance.assess(*args)
+    flat = np.full_like(found.shape, np.median(found.shape))
+    return importance.Importance(flat, np.full_like(found.colour, np.median(found.colour)), found.blur)
+
+
+def shared_class(*args: Any) -> Any:
+    found = importance.assess(*args)
+    return importance.Importance(found.shape, found.shape + np.median(found.colour - found.shape), found.blur)
+
+
+def no_neighbours(coarse: Any) -> Any:
+    return np.full((len(coarse), NEAR), -1, np.int32)
+
+
+def curve(codec: Callable[[float], DefaultCodec], scene: Scene, ctx: Context, held_out: list[Camera]) -> Any:
+    """(len(QUALITIES), 2): bytes and mean PSNR; and the encoding seconds of the middle quality."""
+    renderer, points, seconds = CpuRenderer(), [], []
+    wanted = [eight_bit(renderer.render(scene, c).rgb) for c in held_out]
+    for quality in QUALITIES:
+        ctx.memo.clear()
+        started = time.perf_counter()
+        chunks = list(codec(quality).encode(scene, ctx))
+        seconds.append(time.perf_counter() - started)
+        *_, decoded = codec(quality).decode(chunks)
+        shown = [psnr(w, eight_bit(renderer.render(decoded, c).rgb)) for w, c in zip(wanted, held_out)]
+        points.append((sum(len(pack_streams(c.streams)) for c in chunks), float(np.mean(shown))))
+    return np.array(points), float(np.median(seconds))
+
+
+def saved(full: Any, without: Any) -> float:
+    """Mean percentage of bytes that ``full`` saves against ``without`` over the PSNR range that both cover."""
+    low = max(full[:, 1].min(), without[:, 1].min())
+    high = min(full[:, 1].max(), without[:, 1].max())
+    if high <= low:
+        return float("nan")
+    at = np.linspace(low, high, 50)
+    logs = [np.interp(at, c[np.argsort(c[:, 1]), 1], np.log(c[np.argsort(c[:, 1]), 0])) for c in (full, without)]
+    return float(100 * (1 - np.exp((logs[0] - logs[1]).mean())))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scene", type=Path)
+    parser.add_argument("--cameras", type=Path)
+    parser.add_argument("--tune", type=float, default=0.0)
+    options = parser.parse_args()
+    scene = gscompress.read(options.scene)
+    ctx = Context(renderer=CpuRenderer(), cameras=generate(scene, 24))
+    held_out = load_cameras(options.cameras)[::8] if options.cameras else generate(scene, 24, seed=1, offset=1)
+
+    def plain(quality: float) -> DefaultCodec:
+        return DefaultCodec(quality=quality)
+
+    variants: dict[str, tuple[Callable[[float], DefaultCodec], tuple[Any, str, Any] | None]] = {
+        "pruning by removal error": (lambda q: DefaultCodec(quality=q, prune=0.0), None),
+        "sensitivities from renders (against opacity and size)": (
+            lambda q: DefaultCodec(quality=q - 8, renders=False, prune=0.0),
+            None,
+        ),
+        "per-Gaussian steps (against one step per attribute)": (
+            plain,
+            (default, "assess", one_class),
+        ),
+        "a class for colour besides that for shape": (
+            plain,
+            (default, "assess", shared_class),
+        ),
+        "error diffusion of SH": (lambda q: DefaultCodec(quality=q, diffusion=0.0), None),
+        "fitted SH basis (against luma and chroma)": (plain, (colour, "_ENOUGH", 1 << 60)),
+        "contexts from neighbours in space": (plain, (part, "nearest_earlier", no_neighbours)),
+        "single layer (against three layers of importance)": (lambda q: DefaultCodec(quality=q, layers=3), None),
+    }
+    full, seconds = curve(plain, scene, ctx, held_out)
+    print(f"| mechanism | bytes saved at equal PSNR | encode seconds (full: {seconds:.1f}) |\n|---|--:|--:|")
+    for name, (codec, patch) in variants.items():
+        if patch:
+            with patched(*patch):
+                without, cost = curve(codec, scene, ctx, held_out)
+        else:
+            without, cost = curve(codec, scene, ctx, held_out)
+        print(f"| {name} | {saved(full, without):.1f} % | {seconds - cost:+.1f} |", flush=True)
+    if options.tune:
+        tuned, cost = curve(lambda q: DefaultCodec(quality=q, prune=3.0, tune=options.tune), scene, ctx, held_out)
+        print(f"| tuning, {options.tune:g} s | {saved(tuned, full):.1f} % | {cost - seconds:+.1f} |")
+    print("\n" + ", ".join(f"{int(size):,} B at {decibels:.2f} dB" for size, decibels in full))
+
+
+if __name__ == "__main__":
+    main()
