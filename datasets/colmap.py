@@ -95,7 +95,7 @@ def _lens(model: str, size: tuple[int, int], parameters: tuple[float, ...], wher
         raise UnreadableError(f"{where}: a picture of {size[0]}x{size[1]} pixels is out of range (1 to 32768)")
     values = dict(zip(PARAMETERS[model], parameters, strict=True))
     focal = values.pop("f", 0.0)
-    return Lens(*size, **{"fx": focal, "fy": focal, **values})
+    return Lens(width=size[0], height=size[1], **{"fx": focal, "fy": focal, **values})
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -123,10 +123,10 @@ def sample_cubic(photo: npt.NDArray[np.uint8], row: F64, column: F64) -> npt.NDA
 
 def _cubic(t: F64) -> list[npt.NDArray[np.float32]]:
     """Weights of the four neighbours for fractions ``t``."""
-    t = t.astype(np.float32)
+    u = t.astype(np.float32)
     return [
-        ((-0.5 * t + 1) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1,
-        ((-1.5 * t + 2) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
+        ((-0.5 * u + 1) * u - 0.5) * u,
+        (1.5 * u - 2.5) * u * u + 1,
+        ((-1.5 * u + 2) * u + 0.5) * u,
+        (0.5 * u - 0.5) * u * u,
     ]

@@ -48,7 +48,7 @@ def _undo(data: Mapping[str, Any], where: str) -> tuple[npt.NDArray[np.float64],
         forward[:3] = applied[:3]
     if not scale > 0 or abs(np.linalg.det(forward[:3, :3])) < 1e-12:
         raise UnreadableError(f"{where}: 'applied_transform' or 'applied_scale' cannot be undone")
-    return np.linalg.inv(forward), scale
+    return np.asarray(np.linalg.inv(forward), np.float64), scale
 
 
 def _view(

@@ -154,8 +154,13 @@ class CpuRenderer:
         fixed = (*view.lists, view.image.rgb, grad, view.used, sums)
         run(blend_grad, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
         stored = view.model[3:]
+        means, log_scales, quats, logit_opacities, sh = (np.zeros_like(array) for array in stored)
         out = Gradients(
-            *(np.zeros_like(array) for array in stored),
+            means,
+            log_scales,
+            quats,
+            logit_opacities,
+            sh,
             means2d=np.zeros((len(view.rows), 2), np.float32),
             contribution=np.zeros(len(view.rows), np.float32),
         )

@@ -7,6 +7,7 @@ from the renderer's own backward pass. Rates fall along a cosine.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,14 +60,16 @@ def refine(scene: Scene, original: Scene, ctx: Context, steps: int, rates: Rates
             queue = queue or list(rng.permutation(len(ctx.cameras)))
             view = int(queue.pop())
             current = replace(scene, splats=variables.splats(scene.splats))
-            _, gradients = renderer.render_with_grad(
-                current,
-                ctx.cameras[view],
-                lambda image, target=targets[view]: 2 * (image.rgb - target.astype(np.float32)),
-            )
+            pull = partial(_difference, targets[view])
+            _, gradients = renderer.render_with_grad(current, ctx.cameras[view], pull)
             variables.step(gradients, rates, unit, 0.5 + 0.5 * float(np.cos(np.pi * done / steps)))
             tick(1)
     return replace(scene, splats=variables.splats(scene.splats))
+
+
+def _difference(target: npt.NDArray[np.float16], image: Any) -> npt.NDArray[np.float32]:
+    """Gradient of the squared error of a render with respect to its pixels."""
+    return 2 * (image.rgb - target.astype(np.float32))
 
 
 def _rendered(renderer: Any, scene: Scene, camera: Any) -> npt.NDArray[np.float16]:
