@@ -88,13 +88,13 @@ class Side:
         zero = np.zeros(rows, np.uint16)
         before = np.arange(rows, dtype=np.int32)[:, None] - np.arange(1, NEAR + 1, dtype=np.int32)
         arguments = (
-            zero if self.first is None else self.first,
-            zero if self.second is None else self.second,
-            before.clip(-1) if self.near is None else self.near,
-            np.ones(rows, np.int32) if self.steps is None else self.steps,
-            np.full(rows, shape.columns, np.int32) if self.lengths is None else self.lengths,
+            np.ascontiguousarray(zero if self.first is None else self.first, np.uint16),
+            np.ascontiguousarray(zero if self.second is None else self.second, np.uint16),
+            np.ascontiguousarray(before.clip(-1) if self.near is None else self.near, np.int32),
+            np.ascontiguousarray(np.ones(rows) if self.steps is None else self.steps, np.int32),
+            np.ascontiguousarray(np.full(rows, shape.columns) if self.lengths is None else self.lengths, np.int32),
         )
-        if any(len(a) != rows for a in arguments) or arguments[2].shape[1] != NEAR:
+        if [a.shape for a in arguments] != [(rows,), (rows,), (rows, NEAR), (rows,), (rows,)]:
             raise ValueError(f"side information of {[a.shape for a in arguments]} does not fit {rows} rows")
         return (shape.signed, shape.first_classes, shape.second_classes, *arguments)
 
@@ -109,6 +109,9 @@ class PlaneEncoder:
 
     def add(self, symbols: I32, side: Side) -> None:
         """Code (N, C) integers below 2^24 in magnitude. Raises ValueError for others."""
+        symbols = np.ascontiguousarray(symbols, np.int32)
+        if symbols.ndim != 2 or symbols.shape[1] != self._shape.columns:
+            raise ValueError(f"symbols of {symbols.shape} do not fit {self._shape.columns} columns")
         lowest = 1 - (2 << TOP) if self._shape.signed else 0
         if symbols.size and not lowest <= symbols.min() <= symbols.max() < 2 << TOP:
             raise ValueError(f"symbols from {symbols.min()} to {symbols.max()} are out of range")
@@ -137,7 +140,10 @@ class PlaneDecoder:
         self._model = _model(shape)
 
     def take(self, rows: int, side: Side) -> I32:
-        """The next (rows, C) symbols. Raises UnreadableError when the stream is exhausted."""
+        """The next (rows, C) symbols. Raises UnreadableError when the stream is exhausted.
+
+        ``rows`` is allocated as it is: check a count that comes from a file first.
+        """
         symbols = np.zeros((rows, self._shape.columns), np.int32)
         values = np.zeros_like(symbols)
         _code(self._coder, self._words, symbols, values, 0, *side.arguments(rows, self._shape), *self._model)

@@ -9,11 +9,12 @@ import numpy.typing as npt
 from gscompress.errors import UnreadableError
 
 I64 = npt.NDArray[np.int64]
+_LEVELS = 90
 
 
 def pack_refinement(coordinates: I64, known: I64, wanted: I64) -> bytes:
-    """Bits of (N, 3) 30-bit coordinates from binary level ``known`` up to ``wanted`` (N,) of each row."""
-    bits = int(np.maximum(wanted - known, 0).sum())
+    """Bits of (N, 3) 30-bit coordinates from binary level ``known`` up to ``wanted`` (N,) of each row, both 0 to 90."""
+    bits = _bits(coordinates, known, wanted)
     out = np.zeros((bits + 7) // 8, np.uint8)
     _walk(coordinates.copy(), known, wanted, out, True)
     return out.tobytes()
@@ -21,12 +22,21 @@ def pack_refinement(coordinates: I64, known: I64, wanted: I64) -> bytes:
 
 def unpack_refinement(data: bytes, coordinates: I64, known: I64, wanted: I64) -> I64:
     """The coordinates with the packed bits filled in. Raises UnreadableError when the length does not fit."""
-    bits = int(np.maximum(wanted - known, 0).sum())
+    bits = _bits(coordinates, known, wanted)
     if len(data) != (bits + 7) // 8:
         raise UnreadableError("the position refinement has a wrong length: the file is corrupt")
     filled = coordinates.copy()
     _walk(filled, known, wanted, np.frombuffer(data, np.uint8).copy(), False)
     return filled
+
+
+def _bits(coordinates: I64, known: I64, wanted: I64) -> int:
+    """How many bits there are. Raises UnreadableError for levels that do not exist: the kernel checks no bounds."""
+    if not len(coordinates) == len(known) == len(wanted):
+        raise ValueError(f"{len(coordinates)} points, {len(known)} known and {len(wanted)} wanted levels do not fit")
+    if len(known) and (known.min() < 0 or wanted.max() > _LEVELS):
+        raise UnreadableError("a position is refined beyond the grid: the file is corrupt")
+    return int(np.maximum(wanted - known, 0).sum())
 
 
 @nb.njit(cache=True, nogil=True)
