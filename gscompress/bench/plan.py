@@ -121,11 +121,17 @@ def codec_specs(wish: str | None) -> list[CodecSpec]:
     specs = []
     for part in filter(None, (item.strip() for item in wish.split(","))):
         name, _, labels = part.partition(":")
-        PEERS.get(name)
+        check_codec(name)
         specs.append(CodecSpec(name, tuple(filter(None, labels.split("+")))))
     if not specs:
         raise UsageError(f"--codecs '{wish}' names no codec: choose from {', '.join(ordered())}")
     return specs
+
+
+def check_codec(name: str) -> None:
+    """Raises UsageError for a name that no codec has."""
+    if name not in PEERS:
+        raise UsageError(f"unknown codec '{name}': choose from {', '.join(ordered())}")
 
 
 def installed(specs: Sequence[CodecSpec], log: EventLog) -> list[CodecSpec]:

@@ -66,8 +66,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure size, picture and time of codecs on scenes. Finished cells are kept, so runs into one folder add up."""
-    from gscompress.bench.peers import PEERS
-    from gscompress.bench.plan import Rules, codec_specs, scene_specs
+    from gscompress.bench.plan import Rules, check_codec, codec_specs, scene_specs
     from gscompress.bench.plot import need_matplotlib
     from gscompress.bench.results import read_quoted
     from gscompress.bench.run import run
@@ -82,7 +81,7 @@ def bench(
     if not set_name or Path(set_name).name != set_name:
         raise UsageError(f"--set '{set_name}' is no folder name")
     need_matplotlib()
-    PEERS.get(anchor)
+    check_codec(anchor)
     specs, chosen = scene_specs(scenes, cameras or (), data or ()), codec_specs(codecs)
     rules = Rules(protocol, views, parse_pixels(size) or (480, 360), repeat, timeout, lpips)  # type: ignore[arg-type]
     if quoted is not None:

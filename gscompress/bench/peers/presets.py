@@ -13,7 +13,7 @@ from gscompress.context import Context
 from gscompress.errors import UsageError
 from gscompress.events import EventLog
 
-QUALITIES = (10, 20, 30, 40, 50, 60, 75, 90)
+QUALITIES = (10, 20, 30, 40, 50, 60, 75, 90, 100)
 VIEWS = 24
 _LABEL = re.compile(r"q(\d{1,3}(?:\.\d+)?)")
 
