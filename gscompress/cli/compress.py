@@ -54,6 +54,7 @@ def compress(
     """Compress a scene to a .gscz file."""
     from gscompress import api, formats
     from gscompress.cli.views import context, load
+    from gscompress.codecs import gscz
     from gscompress.container.reader import Reader, ledger
 
     if target.suffix.lower() != ".gscz":
@@ -91,7 +92,7 @@ def compress(
                 "output_bytes": result.size,
                 "ratio": round(before / result.size, 3),
                 "gaussians": len(scene),
-                "stored_gaussians": reader.header["scene"]["gaussians"],
+                "stored_gaussians": gscz.stored_gaussians(reader, recipe.codec),
                 "seconds": round(seconds, 3),
                 "codec": reader.header["codec"],
                 "recipe": reader.header["recipe"],

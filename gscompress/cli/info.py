@@ -45,10 +45,12 @@ def _stored(source: Path) -> tuple[dict[str, Any], Ledger]:
         reader = Reader.open(source)
         known = gscz.facts(reader)
         spent = ledger(reader, known.gaussians)
+        stored = gscz.stored_gaussians(reader, known.codec)
     except UnreadableError as error:
         raise type(error)(f"{source}: {error}") from error
     facts = {
         "gaussians": known.gaussians,
+        "stored": stored,
         "sh_degree": known.sh_degree,
         "frame": known.frame.axes,
         "model": known.model,

@@ -16,6 +16,7 @@ class Codec(ABC):
 
     version: raised whenever the bytes change; decoders keep every version they ever had.
     cites: the source of the method.
+    A chunk that brings Gaussians starts its stream "info" with their number (u32): ``info`` counts them undecoded.
     kinds: the chunk types that ``encode`` emits and ``decode`` understands; files with other critical ones are refused.
     """
 

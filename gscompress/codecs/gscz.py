@@ -67,6 +67,12 @@ def facts(reader: Reader) -> Facts:
     return Facts(gaussians, sh_degree, frame, model, meta, built, recipe, str(reader.header.get("writer", "")))
 
 
+def stored_gaussians(reader: Reader, codec: Codec) -> int:
+    """How many Gaussians the file holds (a codec may prune), counted without decoding. Raises UnreadableError."""
+    infos = [chunk.streams.get("info", b"") for chunk in reader.chunks(codec.kinds)]
+    return sum(int.from_bytes(info[:4], "little") for info in infos)
+
+
 def decode(reader: Reader, log: EventLog, max_level: int | None = None) -> Iterator[Scene]:
     """Yield the best scene known after every level. Raises UnreadableError."""
     known = facts(reader)

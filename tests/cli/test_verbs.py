@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,17 @@ def test_quality_is_a_dial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         sizes.append(facts["output_bytes"])
     assert sizes == sorted(sizes)
     assert sizes[0] < 0.7 * sizes[-1]
+
+
+def test_pruned_gaussians_are_counted_without_decoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    faint = blob(300, 0)
+    logits = faint.splats.logit_opacities.copy()
+    logits[:100] = -9  # an opacity of 1e-4: no render can show it
+    formats.write(replace(faint, splats=replace(faint.splats, logit_opacities=logits)), tmp_path / "faint.ply")
+    facts = report(capsys, "compress", tmp_path / "faint.ply", tmp_path / "a.gscz")
+    decoded = len(formats.read(tmp_path / "a.gscz"))
+    assert facts["gaussians"] == 300
+    assert facts["stored_gaussians"] == report(capsys, "info", tmp_path / "a.gscz")["stored"] == decoded <= 200
 
 
 def test_target_size_is_met_from_below(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,6 +154,7 @@ def test_convert_reads_gscz_and_writes_what_compress_would(gscz: Path, tmp_path:
 def test_info_shows_the_ledger_without_decoding(gscz: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = report(capsys, "info", gscz)
     assert facts["gaussians"] == 200
+    assert facts["stored"] == 200
     assert facts["levels"] == 4
     assert sum(facts["ledger"]["bytes_per_attribute"].values()) == facts["size"] == gscz.stat().st_size
     assert run(["info", str(gscz)]) == 0
