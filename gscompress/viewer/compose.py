@@ -8,6 +8,8 @@ import numpy.typing as npt
 U8 = npt.NDArray[np.uint8]
 GAIN = 4
 """How many times brighter a difference is shown."""
+WIDE = 600
+"""Pictures of this many columns get a line two pixels wide, others one."""
 
 
 def split(left: U8, right: U8, share: float) -> U8:
@@ -16,7 +18,7 @@ def split(left: U8, right: U8, share: float) -> U8:
     out = right.copy()
     out[:, :edge] = left[:, :edge]
     if 0 < edge < left.shape[1]:
-        out[:, max(edge - 1, 0) : edge + 1] = 255
+        out[:, edge - (left.shape[1] >= WIDE) : edge + 1] = 255
     return out
 
 

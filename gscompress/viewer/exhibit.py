@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gscompress.camera import Camera
 from gscompress.comparison import picture
 from gscompress.errors import UsageError
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from gscompress.renderers.base import Renderer
 
 VIEWS = 6
-"""Viewpoints that the panel steps through; the page opens at the first."""
+"""Viewpoints that the panel steps through, from far to near; the page opens at the first."""
 RATIO = (1280, 800)
 """Proportions that the viewpoints are chosen for."""
 
@@ -71,6 +73,7 @@ def prepare(
         try:
             world = World.around(scene)
             poses = [world.pose(camera) for camera in generate(scene, VIEWS, *RATIO)]
+            poses.sort(key=lambda pose: float(np.linalg.norm(pose.eye)), reverse=True)
         except UsageError:
             raise UsageError(f"{path}: nothing to look at, no Gaussian in it is visible") from None
     return Exhibit(levels, reference, world, poses, renderer, limit, background)

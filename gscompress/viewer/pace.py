@@ -26,9 +26,9 @@ class Pace:
     smallest: share of the pixels drawn at least. share: what the next moving frame draws.
     """
 
-    budget: float = 0.06
+    budget: float = 0.08
     settle: float = 0.25
-    smallest: float = 1 / 36
+    smallest: float = 1 / 16
     share: float = 0.25
     _moved: float = -math.inf
     _stale: bool = False

@@ -8,6 +8,7 @@ import io
 import logging
 import socket
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 from gscompress.errors import MissingExtraError, UsageError
@@ -59,8 +60,9 @@ class Viewer:
         import viser
 
         check_address(host, port)
-        # Browsers open connections that they may never use; that is nothing to print tracebacks about.
+        # Browsers open connections that they never use, and leave in the middle of a picture: nothing to print about.
         logging.getLogger("websockets").addHandler(logging.NullHandler())
+        warnings.filterwarnings("ignore", "Queued a .* on a closed connection", UserWarning)
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()
         self._exhibit = exhibit
@@ -85,6 +87,8 @@ class Viewer:
             sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             session.close()
+        for session in sessions.values():
+            session.wait()
         with contextlib.redirect_stdout(io.StringIO()):
             self._server.stop()
 

@@ -41,11 +41,14 @@ class Session:
         self._thread.start()
 
     def close(self) -> None:
-        """Draw nothing more; waits for the picture in progress, though not for long."""
+        """Begin no more pictures."""
         with self._news:
             self._closed = True
             self._news.notify()
-        self._thread.join(timeout=2)
+
+    def wait(self, seconds: float = 5.0) -> None:
+        """Until the picture that was begun is done, though not for ever."""
+        self._thread.join(seconds)
 
     def _moved(self) -> None:
         if self._panel.choice.exact:
@@ -83,7 +86,9 @@ class Session:
                 else:
                     self._send(choice)
             except Exception as error:  # whatever it is, the window must learn of it and the thread live on
-                self._client.add_notification("This cannot be drawn", " ".join(str(error).split()), color="red")
+                self._client.add_notification(
+                    "This cannot be drawn", " ".join(str(error).split()) or repr(error), color="red"
+                )
 
     def _draw(self, choice: Choice, step: Step) -> None:
         """Put a picture into the window; one to look at closely comes twice, at once and then without loss."""

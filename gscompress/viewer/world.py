@@ -54,15 +54,19 @@ class World:
         return Camera(width, height, focal, focal, width / 2, height / 2, w2c, "browser", NEAR * self.radius)
 
     def pose(self, camera: Camera) -> Pose:
-        """A camera's pose for the browser; its target is as far ahead as the focus, half a radius at least."""
+        """A camera's pose for the browser; its target is as far ahead as the focus, half a radius at least.
+
+        The vertical field of view is the camera's wider one: windows may be narrow, and the panel covers part of them.
+        """
         eye = (camera.position - self.focus) / self.radius
         ahead = camera.w2c[2, :3]
-        return Pose(eye, eye + max(0.5, float(-eye @ ahead)) * ahead, 2 * math.atan(camera.height / 2 / camera.fy))
+        fov = 2 * math.atan(max(camera.width / camera.fx, camera.height / camera.fy) / 2)
+        return Pose(eye, eye + max(0.5, float(-eye @ ahead)) * ahead, fov)
 
 
 def picture_size(
     window: tuple[int, int], limit: tuple[int, int], share: float = 1.0, least: int = 16
 ) -> tuple[int, int]:
     """Width and height of a picture for a window: its proportions, within ``limit``, ``share`` of the pixels."""
-    scale = min(1.0, limit[0] / window[0], limit[1] / window[1]) * math.sqrt(share)
+    scale = min(1.0, limit[0] / max(window[0], 1), limit[1] / max(window[1], 1)) * math.sqrt(share)
     return max(least, round(window[0] * scale)), max(least, round(window[1] * scale))

@@ -39,7 +39,7 @@ class Chromium:
         self._numbers = itertools.count(1)
         try:
             port = int(wait_for(lambda: _first_line(folder / "DevToolsActivePort"), "Chromium to start"))
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as reply:
+            with open_url(f"http://127.0.0.1:{port}/json/list") as reply:
                 pages = [target for target in json.load(reply) if target["type"] == "page"]
             self._socket = connect(pages[0]["webSocketDebuggerUrl"], max_size=None, proxy=None)
         except BaseException:
@@ -95,6 +95,11 @@ class Chromium:
     def text(self) -> str:
         """All text on the page."""
         return str(self.evaluate("document.body ? document.body.innerText : ''"))
+
+
+def open_url(url: str) -> Any:
+    """Fetch from this machine, past any proxy that the environment names."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10)
 
 
 def wait_for(ask: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:

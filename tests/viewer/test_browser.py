@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,8 @@ class Page:
         engine = RENDERERS.get("cpu")()
         self.exhibit = prepare(folder / "ball.gscz", other, engine, WINDOW, (0.0, 0.0, 0.0), EventLog())
         self.viewer = Viewer(self.exhibit, port=0)
-        self.browser = Chromium(self.viewer.url, folder / "profile", WINDOW)
+        # Left alone, viser draws fewer pixels on a machine that is slow.
+        self.browser = Chromium(self.viewer.url + "?fixedDpr=1", folder / "profile", WINDOW)
         wait_for(lambda: "Gaussians" in self.browser.text(), "the panel")
 
     def close(self) -> None:
@@ -78,12 +80,18 @@ class Page:
 
     def choose(self, now: str, wanted: str) -> None:
         """Pick from the list that says ``now``."""
-        self._click(f"[...document.querySelectorAll('input')].find(e => e.offsetParent && e.value == {now!r})")
+        says = "[...document.querySelectorAll('input')].find(e => e.offsetParent && e.value == {!r})"
         option = (
             f"[...document.querySelectorAll('[role=option]')].find(e => e.offsetParent && e.innerText == {wanted!r})"
         )
-        time.sleep(0.3)  # the list unfolds
-        self._click(option)
+        self._click(says.format(now))
+        for _ in range(3):  # the list moves while it unfolds, so a click may go beside it
+            time.sleep(0.4)
+            self._click(option)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: self.browser.evaluate(f"!!{says.format(wanted)}"), f"'{wanted}' to be chosen", 3)
+                return
+        raise AssertionError(f"'{wanted}' could not be chosen")
 
     def set_level(self, share: float) -> None:
         """Click on the quality slider, ``share`` of the way along."""
@@ -111,10 +119,11 @@ def page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Page]:
 
 @pytest.mark.parametrize("page", [False], indirect=True)
 def test_both_modes_show_the_scene_and_levels_change_it(page: Page) -> None:
-    wait_for(lambda: (page.screen().max(axis=2) > 40).mean() > 0.5, "splats that fill the view")
-    wait_for(
-        lambda: psnr(page.render(0)[FREE], page.screen()) > 24, "the browser to draw the colours of the base level"
-    )
+    def splats() -> bool:
+        base = page.render(0)[FREE]
+        return (base.max(axis=2) > 40).mean() > 0.4 and psnr(base, page.screen()) > 32
+
+    wait_for(splats, "splats in the colours of the base level")
 
     page.choose(BROWSER, SERVER)
     wait_for(lambda: page.shows(page.render(1)), "the exact picture of the finest level")

@@ -8,11 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import open_url
 from specimens import FRUIT, blob
 
 from gscompress import formats
@@ -86,7 +86,7 @@ def test_it_serves_until_ctrl_c_and_says_nothing_more() -> None:
             line = process.stdout.readline()
             found = re.fullmatch(r"fruit\.ply: (http://127\.0\.0\.1:\d+) \(Ctrl-C ends\)\n", line)
             assert found, line
-            with urllib.request.urlopen(found[1], timeout=10) as reply:
+            with open_url(found[1]) as reply:
                 assert b"<html" in reply.read(2000).lower()
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=20)

@@ -15,6 +15,8 @@ from gscompress.errors import UnreadableError
 from gscompress.events import EventLog
 from gscompress.frame import RDF
 from gscompress.viewer.levels import Levels, open_levels
+from gscompress.viewer.splats import browser_splats
+from gscompress.viewer.world import World
 
 
 @pytest.fixture(scope="module", params=["lossless", "fast"])
@@ -76,3 +78,12 @@ def test_what_cannot_be_decoded_names_the_file(stored: Path, tmp_path: Path) -> 
     promised = Levels("few", (1, 2), 5, lambda: iter([blob(5)]))
     with pytest.raises(UnreadableError, match="level 1 is missing"):
         promised.scene(1)
+
+
+@pytest.mark.parametrize("name", ["fruit.ply", "fruit.compressed.ply", "fruit.splat", "fruit.level1.ksplat"])
+def test_every_format_can_be_looked_at(name: str) -> None:
+    levels = open_levels(FRUIT.parent / name, EventLog())
+    scene = levels.scene(levels.finest)
+    sent = browser_splats(scene, World.around(scene))
+    assert len(scene) == levels.gaussians > 20
+    assert 0 < len(sent.centers) <= len(scene)

@@ -59,7 +59,7 @@ def test_split_takes_each_side_from_its_picture() -> None:
     for share in (0.03, 0.5, 0.77):
         edge = round(share * 31)
         both = split(left, right, share)
-        assert np.array_equal(both[:, : edge - 1], left[:, : edge - 1])
+        assert np.array_equal(both[:, :edge], left[:, :edge])
         assert np.array_equal(both[:, edge + 1 :], right[:, edge + 1 :])
         assert (both[:, edge] == 255).all()
     assert right.max() < 200  # the inputs are not drawn on

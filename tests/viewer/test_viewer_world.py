@@ -28,7 +28,7 @@ def project(camera: Camera, points: np.ndarray) -> np.ndarray:
     return np.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy])
 
 
-@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (1e-3, 0.0), (5000.0, 2e5)])
+@pytest.mark.parametrize(("scale", "offset"), [(1e-3, 0.0), (5000.0, 2e5)])
 def test_a_viewpoint_survives_the_way_to_the_browser_and_back(scale: float, offset: float) -> None:
     scene = moved(blob(200), scale, offset)
     world = World.around(scene)
@@ -38,9 +38,9 @@ def test_a_viewpoint_survives_the_way_to_the_browser_and_back(scale: float, offs
         ahead = (pose.target - pose.eye) / np.linalg.norm(pose.target - pose.eye)
         assert np.allclose(ahead, camera.w2c[2, :3])
         wxyz = matrix_to_quat(camera.w2c[:3, :3].T[None])[0]
-        back = world.camera(wxyz, pose.eye, pose.fov, 640, 400)
+        back = world.camera(wxyz, pose.eye, pose.fov, 320, 320).resized(640, 640)
         points = scene.splats.means[:50].astype(np.float64)
-        assert np.allclose(project(back, points), 2 * project(camera, points), atol=1e-3 * 640)
+        assert np.allclose(project(back, points), 2 * project(camera, points) + [[0], [120]], atol=1e-3 * 640)
 
 
 def test_pictures_keep_the_windows_proportions_within_the_limit() -> None:
@@ -49,6 +49,7 @@ def test_pictures_keep_the_windows_proportions_within_the_limit() -> None:
     assert picture_size((1000, 4000), (1920, 1080)) == (270, 1080)
     assert picture_size((800, 600), (1920, 1080), 1 / 4) == (400, 300)
     assert picture_size((1, 3000), (1920, 1080), 1 / 36) == (16, 180)
+    assert picture_size((0, 0), (1920, 1080)) == (16, 16)  # a hidden window
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
