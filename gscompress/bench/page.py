@@ -19,7 +19,7 @@ from gscompress.atomic import staged
 from gscompress.bench.peers.base import Point
 from gscompress.bench.plan import Cell, SceneSpec
 from gscompress.bench.plot import styles
-from gscompress.bench.results import Facts, SceneResults, deltas, worst_psnr
+from gscompress.bench.results import Facts, SceneResults, deltas, exact, worst_psnr
 from gscompress.bench.run import CELLS, SCENES
 from gscompress.bench.views import Judges
 from gscompress.pictures import RAMP, U8, data_uri, error_levels, error_map, full_scale
@@ -77,6 +77,7 @@ def _cell(cell: Facts) -> dict[str, Any]:
     peaks = [cost["peak_mb"] for cost in (encode, decode) if cost.get("peak_mb")]
     return {
         **{key: cell[key] for key in ("codec", "title", "point", "ours", "status", "bytes", "psnr", "identical")},
+        "exact": exact(cell),
         "worst": worst_psnr(cell),
         "ssim": cell.get("ssim"),
         "encode": encode.get("seconds"),
@@ -89,7 +90,7 @@ def _cell(cell: Facts) -> dict[str, Any]:
 
 def _shots(scene: SceneResults, folder: Path, judges: Judges) -> Iterator[dict[str, Any]]:
     """Worst view of one point per lossy codec, the one nearest to the median of all sizes."""
-    lossy = [cell for cell in scene.cells if cell["status"] == "done" and cell["psnr"] is not None]
+    lossy = [cell for cell in scene.cells if cell["status"] == "done" and not exact(cell)]
     if not lossy:
         return
     middle = float(np.median([math.log(cell["bytes"]) for cell in lossy]))

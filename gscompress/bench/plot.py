@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gscompress.atomic import staged
-from gscompress.bench.results import Facts, SceneResults
+from gscompress.bench.results import Facts, SceneResults, exact
 from gscompress.errors import MissingExtraError
 
 OURS = {"default": "#c8321e", "fast": "#e8883a", "small": "#7d1128", "lossless": "#8a7f78"}
@@ -54,9 +54,9 @@ def draw(scenes: Sequence[SceneResults], target: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(3, len(scenes))
+    columns = min(3 if len(scenes) < 7 else 4, len(scenes))
     rows = math.ceil(len(scenes) / columns)
-    size = (7.6, 5.2) if len(scenes) == 1 else (4.4 * columns, 3.5 * rows + 0.7)
+    size = (7.6, 5.2) if len(scenes) == 1 else (3.9 * columns, 3.3 * rows + 0.7)
     figure = Figure(figsize=size, dpi=130, facecolor="white")
     FigureCanvasAgg(figure)
     look = styles(scenes)
@@ -86,7 +86,7 @@ def _panel(axes: Any, scene: SceneResults, look: dict[str, tuple[str, str]], han
     count = max(scene.facts["gaussians"], 1)
     axes.set_xscale("log")
     for codec in scene.codecs():
-        cells = sorted((cell for cell in scene.of(codec) if cell["psnr"] is not None), key=lambda cell: cell["bytes"])
+        cells = sorted((cell for cell in scene.of(codec) if not exact(cell)), key=lambda cell: cell["bytes"])
         if not cells:
             continue
         colour, marker = look[codec]
@@ -115,10 +115,10 @@ def _panel(axes: Any, scene: SceneResults, look: dict[str, tuple[str, str]], han
 
 
 def _exact(axes: Any, scene: SceneResults, count: int) -> None:
-    """Codecs that lose nothing have no PSNR: a thin line at their size."""
-    exact: list[Facts] = [cell for cell in scene.cells if cell["identical"]]
-    if exact:
-        best = min(exact, key=lambda cell: cell["bytes"])
+    """Codecs that lose nothing to be seen have no place on the scale: a thin line at the smallest of them."""
+    same: list[Facts] = [cell for cell in scene.cells if exact(cell)]
+    if same:
+        best = min(same, key=lambda cell: cell["bytes"])
         axes.axvline(best["bytes"] / count, color="#8a7f78", linewidth=1, linestyle=":")
         axes.annotate(
             f"exact: {best['title']}",
