@@ -39,9 +39,9 @@ CANDIDATES = 256
 MOST = 4096
 UPSIDE_DOWN = 0.75
 """Detail seen from above over that from below; 1.25 to 3 in scenes that stand the right way up."""
-CLEARANCE = {"orbit": 0.5, "inside": 0.2}
+CLEARANCE = {"orbit": 0.4, "inside": 0.2}
 """Radii that must be free in front of the lens: photographers step back from an object, but rooms are narrow."""
-BLOCKED = 0.04
+BLOCKED = 0.08
 """Share of the picture that may be nearer than that."""
 
 
@@ -116,11 +116,14 @@ def turntable(scene: Scene, count: int = 24, width: int = 480, height: int | Non
     subject = study(scene)
     probes = _ring(subject, np.linspace(0, 2 * np.pi, 72, endpoint=False))
     shows = _judge(subject, probes, CLEARANCE["orbit"], width / height).fit
-    first, length = _longest_run(shows > 0.3 * shows.max() if shows.max() > 0 else np.ones(72, bool))
+    first, length = _longest_run(shows > 0.7 * shows.max() if shows.max() > 0 else np.ones(72, bool))
     if length == 72:
         turns = np.arange(count) / count * 72
     else:
-        turns = first + (length - 1) * (0.5 + 0.5 * np.sin(2 * np.pi * np.arange(count) / count))
+        phase = (
+            np.arange(count) + (0.25 if count % 2 == 0 else 0.0)
+        ) / count  # no place twice, on the way back neither
+        turns = first + (length - 1) * (0.5 + 0.5 * np.sin(2 * np.pi * phase))
     return _cameras(scene, subject, _ring(subject, turns * (2 * np.pi / 72)), (width, height), "turntable")
 
 
@@ -279,7 +282,7 @@ def _judge(subject: Subject, poses: F64, clearance: float, aspect: float) -> Can
     shown = seen * nearness**0.75
     amount = shown.sum(axis=1)
     usual = np.median(amount[good]) if good.any() else 0.0
-    fit = np.where(good, covered ** (3 * background) * np.minimum(amount / max(usual, 1e-12), 1) ** 2, 0.0)
+    fit = np.where(good, covered ** (1.5 * background) * np.minimum(amount / max(usual, 1e-12), 1) ** 0.5, 0.0)
     return Candidates(poses, clear, fit, seen, shown, facing)
 
 
