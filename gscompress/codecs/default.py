@@ -56,7 +56,7 @@ class DefaultCodec(Codec):
     tune: float = 0.0
     diffusion: float = 0.4
     layers: int = 1
-    part: int = 200_000
+    part: int = 131_072
 
     name: ClassVar[str] = "default"
     version: ClassVar[int] = 1

@@ -27,7 +27,8 @@ F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
-_ROWS_PER_BYTE = 1024  # no valid stream codes more Gaussians than this per byte
+# A reader refuses a part with more Gaussians than these: memory stays a small multiple of the file.
+_FREE_ROWS, _ROWS_PER_BYTE = 1024, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def encode_base(splats: Splats, classes: Classes, shared: Shared) -> tuple[dict[
     t = np.logaddexp(0.0, -splats.logit_opacities.astype(np.float64))
     opacity_data, opacity = geometry.encode_opacities(np.maximum(t, 1e-4), steps, classes, scales, near)
     wanted = wanted_levels(shared.box, _log2_cells(steps, classes, scales))
-    return {
+    streams = {
         "info": struct.pack("<I", len(splats)),
         "position.tree": tree,
         "position.fine": encode_fine(shared.box, splats.means, known, wanted),
@@ -80,7 +81,12 @@ def encode_base(splats: Splats, classes: Classes, shared: Shared) -> tuple[dict[
         "opacity": opacity_data,
         **geometry.encode_rotations(axes, steps, classes, scales, near),
         "dc": colour.encode_dc(splats.sh[:, 0], steps, classes, opacity, near),
-    }, near
+    }
+    missing = (len(splats) - _FREE_ROWS) // _ROWS_PER_BYTE - sum(map(len, streams.values()))
+    if missing > 0:
+        # Identical Gaussians cost next to nothing; readers refuse what looks like a decompression bomb.
+        streams["padding"] = bytes(missing + 1)
+    return streams, near
 
 
 def _log2_cells(steps: Steps, classes: Classes, scales: F64) -> F64:
@@ -116,7 +122,7 @@ class Part:
         if len(streams["info"]) != 4:
             raise UnreadableError("a part's count is malformed: the file is corrupt")
         rows = struct.unpack("<I", streams["info"])[0]
-        if rows > _ROWS_PER_BYTE * sum(map(len, streams.values())):
+        if rows > _FREE_ROWS + _ROWS_PER_BYTE * sum(map(len, streams.values())):
             raise UnreadableError(f"a part claims {rows} Gaussians in too few bytes: the file is corrupt")
         coarse, known = decode_tree(streams["position.tree"], rows)
         near = nearest_earlier(coarse)

@@ -119,7 +119,9 @@ def _cuts(counts: npt.NDArray[Any], part: int) -> tuple[tuple[slice, ...], ...]:
     """Every layer's rows cut into equal runs of at most ``part``."""
     out, start = [], 0
     for count in counts:
-        edges = np.linspace(start, start + count, max(1, -(-int(count) // max(part, 1))) + 1).astype(int)
+        parts = max(1, -(-int(count) // max(part, 1)))
+        parts += parts > 1 and parts % 2  # an even number keeps two cores busy
+        edges = np.linspace(start, start + count, parts + 1).astype(int)
         out.append(tuple(slice(int(a), int(b)) for a, b in pairwise(edges)))
         start += int(count)
     return tuple(out)
