@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from gscompress.container.chunk import Chunk
 from gscompress.context import Context
+from gscompress.errors import UnreadableError
 from gscompress.scene import Scene
 
 
@@ -37,3 +38,10 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
         """Yield the best scene known after every level. No float decides a symbol. Raises UnreadableError."""
+
+    def decode_whole(self, chunks: Iterable[Chunk]) -> Scene:
+        """The last scene that ``decode`` yields; codecs that get there faster override it. Raises UnreadableError."""
+        levels = list(self.decode(chunks))
+        if not levels:
+            raise UnreadableError("the file holds no scene")
+        return levels[-1]

@@ -11,7 +11,7 @@ Levels: the base holds everything but higher SH, three bands of SH coefficients 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -103,21 +103,58 @@ class DefaultCodec(Codec):
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
         parts: list[Part] = []
-        shared: Shared | None = None
         with ThreadPoolExecutor() as pool:
-            for level, group in _by_level(chunks):
-                streams = [chunk.streams for chunk in group]
-                kinds = {chunk.kind for chunk in group}
-                if shared is None:
-                    shared = _read_shared(group)
-                    streams, kinds = streams[1:], kinds - {"PARM"}
-                if kinds == {"BASE"}:
+            for shared, kind, streams in _levels(chunks):
+                if kind == "BASE":
                     parts += pool.map(Part.decode, streams, [shared] * len(streams))
-                elif kinds == {"BAND"} and len(streams) == len(parts):
-                    list(pool.map(Part.refine, parts, streams))
                 else:
-                    raise UnreadableError(f"level {level} has {len(group)} parts for {len(parts)}: the file is corrupt")
-                yield Scene(_joined([part.finished() for part in parts]))
+                    _matching(streams, parts)
+                    list(pool.map(Part.refine, parts, streams))
+                yield Scene(_joined([part.splats for part in parts]))
+
+    def decode_whole(self, chunks: Iterable[Chunk]) -> Scene:
+        """The last scene of ``decode`` in less time: every part in one go, joined once."""
+        bases: list[Mapping[str, bytes]] = []
+        bands: list[list[Mapping[str, bytes]]] = []
+        shared: Shared | None = None
+        for given, kind, streams in _levels(chunks):
+            shared = given
+            if kind == "BASE":
+                bases += streams
+            else:
+                _matching(streams, bases)
+                bands.append(streams)
+        if shared is None:
+            raise UnreadableError("the file holds no scene")
+        work = [(base, [band[i] for band in bands]) for i, base in enumerate(bases)]
+        with ThreadPoolExecutor() as pool:
+            return Scene(_joined(list(pool.map(_decode_part, work, [shared] * len(work)))))
+
+
+def _decode_part(work: tuple[Mapping[str, bytes], list[Mapping[str, bytes]]], shared: Shared) -> Splats:
+    part = Part.decode(work[0], shared)
+    for streams in work[1]:
+        part.refine(streams)
+    return part.splats
+
+
+def _levels(chunks: Iterable[Chunk]) -> Iterator[tuple[Shared, str, list[Mapping[str, bytes]]]]:
+    """Level after level: the parameters, "BASE" or "BAND", and the streams of its parts. Raises UnreadableError."""
+    shared: Shared | None = None
+    for level, group in _by_level(chunks):
+        kinds = {chunk.kind for chunk in group}
+        streams = [chunk.streams for chunk in group]
+        if shared is None:
+            shared = _read_shared(group)
+            streams, kinds = streams[1:], kinds - {"PARM"}
+        if len(kinds) != 1 or "PARM" in kinds:
+            raise UnreadableError(f"level {level} mixes chunks of different kinds: the file is corrupt")
+        yield shared, kinds.pop(), streams
+
+
+def _matching(streams: list[Mapping[str, bytes]], parts: Sequence[object]) -> None:
+    if len(streams) != len(parts):
+        raise UnreadableError(f"a level of colour has {len(streams)} parts for {len(parts)}: the file is corrupt")
 
 
 def _by_level(chunks: Iterable[Chunk]) -> Iterator[tuple[int, list[Chunk]]]:

@@ -6,6 +6,7 @@ import json
 import lzma
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,6 +43,10 @@ class Facts:
     recipe: dict[str, Any]
     writer: str
 
+    def given_to(self, scene: Scene) -> Scene:
+        """A decoded scene with the frame, model and metadata of the file."""
+        return replace(scene, frame=self.frame, model=self.model, meta=self.meta)
+
 
 def encode(stream: BinaryIO, scene: Scene, recipe: Recipe, ctx: Context, source_gaussians: int) -> int:
     """Write a prepared scene to ``stream`` with the recipe's codec; returns the size in bytes.
@@ -75,30 +80,39 @@ def stored_gaussians(reader: Reader, codec: Codec) -> int:
 
 def decode(reader: Reader, log: EventLog, max_level: int | None = None) -> Iterator[Scene]:
     """Yield the best scene known after every level. Raises UnreadableError."""
-    known = facts(reader)
-    if reader.truncated:
-        log.warn("the file is cut off: decoded to its last complete level")
-    levels = known.codec.decode(reader.chunks(known.codec.kinds, max_level))
+    known = _announced(reader, log)
     decoded = 0
-    try:
-        for scene in levels:
+    with _damage_reported(known):
+        for scene in known.codec.decode(reader.chunks(known.codec.kinds, max_level)):
             decoded += 1
-            yield replace(scene, frame=known.frame, model=known.model, meta=known.meta)
-    except GscompressError:
-        raise
-    except _DAMAGE as error:
-        raise UnreadableError(
-            f"the {known.codec.name} codec cannot decode this: the file is corrupt ({error})"
-        ) from error
+            yield known.given_to(scene)
     if not decoded:
         raise UnreadableError("the file holds no scene")
 
 
 def decode_last(reader: Reader, log: EventLog, max_level: int | None = None) -> Scene:
     """The scene with all levels that are there. Raises UnreadableError."""
-    for scene in decode(reader, log, max_level):
-        last = scene
-    return last
+    known = _announced(reader, log)
+    with _damage_reported(known):
+        return known.given_to(known.codec.decode_whole(reader.chunks(known.codec.kinds, max_level)))
+
+
+def _announced(reader: Reader, log: EventLog) -> Facts:
+    if reader.truncated:
+        log.warn("the file is cut off: decoded to its last complete level")
+    return facts(reader)
+
+
+@contextmanager
+def _damage_reported(known: Facts) -> Iterator[None]:
+    try:
+        yield
+    except GscompressError:
+        raise
+    except _DAMAGE as error:
+        raise UnreadableError(
+            f"the {known.codec.name} codec cannot decode this: the file is corrupt ({error})"
+        ) from error
 
 
 class GsczFormat(Format):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,6 @@ from gscompress.quant.rotation import sort_axes
 from gscompress.scene import Splats
 
 F64 = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 # A reader refuses a part with more Gaussians than these: memory stays a small multiple of the file.
@@ -107,8 +106,7 @@ class Part:
     shared: Shared
     classes: Classes
     near: I32
-    splats: Splats  # with SH degree 0
-    sh: F32  # (N, n) flattened higher SH so far
+    splats: Splats  # with the file's SH degree; coefficients of bands to come are zero
     before: I64 = field(init=False)
     bands: int = 0
 
@@ -137,9 +135,11 @@ class Part:
             log_scales=sharpen(scales, steps.blur),
             quats=quats_from_parameters(*turned),
             logit_opacities=log_opacities_to_logits(np.maximum(opacity, 1e-4)),
-            sh=dc[:, None],
+            sh=np.concatenate([dc, np.zeros((rows, shared.sh_columns), np.float32)], axis=1).reshape(rows, -1, 3)
+            if rows
+            else np.zeros((0, shared.sh_columns // 3 + 1, 3), np.float32),
         )
-        return Part(shared, classes, near, splats, np.zeros((rows, shared.sh_columns), np.float32))
+        return Part(shared, classes, near, splats)
 
     def refine(self, streams: Mapping[str, bytes]) -> None:
         """Add the next band of SH."""
@@ -147,15 +147,11 @@ class Part:
         symbols, lengths = colour.decode_band(
             streams["sh.lengths"], streams["sh"], band.stop - band.start, self.before, steps, self.classes, self.near
         )
-        add_band(self.sh, symbols, lengths, steps.of("sh", self.classes.colour), self.shared.basis.matrix[band])
+        flat = self.splats.sh.reshape(len(self.splats), self.shared.sh_columns + 3).copy()
+        add_band(flat, symbols, lengths, steps.of("sh", self.classes.colour), self.shared.basis.matrix[band])
+        self.splats = replace(self.splats, sh=flat.reshape(self.splats.sh.shape))
         self.before = lengths
         self.bands += 1
-
-    def finished(self) -> Splats:
-        """The Gaussians as known so far, with the file's SH degree."""
-        s = self.splats
-        sh = np.concatenate([s.sh, self.sh.reshape(len(s), self.shared.sh_columns // 3, 3)], axis=1)
-        return Splats(s.means, s.log_scales, s.quats, s.logit_opacities, sh)
 
 
 def encode_bands(symbols: I64, classes: Classes, near: I32, shared: Shared) -> list[dict[str, bytes]]:

@@ -94,8 +94,7 @@ def _quat(r: F64, out: F32, i: int) -> None:
 
 @nb.njit(cache=True, nogil=True)
 def add_band(sh: F32, symbols: I64, lengths: I64, steps: F64, basis: F64) -> None:
-    """Add one level's contribution to flattened higher SH (N, n): symbols (N, c) times step (N,) times basis rows (c,
-    n)."""
+    """Add one level to flattened SH (N, 3 + n), past the DC: symbols (N, c) times step (N,) times basis rows (c, n)."""
     rows, columns = symbols.shape
     n = basis.shape[1]
     total = np.empty(n)
@@ -103,11 +102,11 @@ def add_band(sh: F32, symbols: I64, lengths: I64, steps: F64, basis: F64) -> Non
         if lengths[i] == 0:
             continue
         for k in range(n):
-            total[k] = sh[i, k]
+            total[k] = sh[i, 3 + k]
         for j in range(min(lengths[i], columns)):
             if symbols[i, j] != 0:
                 value = symbols[i, j] * steps[i]
                 for k in range(n):
                     total[k] += value * basis[j, k]
         for k in range(n):
-            sh[i, k] = np.float32(total[k])
+            sh[i, 3 + k] = np.float32(total[k])
