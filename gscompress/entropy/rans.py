@@ -20,7 +20,7 @@ from gscompress.errors import UnreadableError
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
 _LOWER = 1 << 31
-_FEW = 1 << 14  # up to so many symbols one state does, and saves the bytes of the others
+_FEW = 1 << 18  # up to so many symbols one state does, and saves the twenty-odd bytes of the others
 
 
 def encode(symbols: npt.NDArray[Any], tables: Tables, which: npt.NDArray[Any] | None = None) -> bytes:
