@@ -104,8 +104,8 @@ def settle(
     gradient(targets, round): half the derivative of the squared error by the values that ``targets`` are rounded to, in
     steps, (N, C): the codec rounds, decodes, renders some views and pulls the difference to the original back.
     curvature: (N, 1) or (N, C), what that gradient changes by per step, from above: 16 h step^2 for SH of degree 3,
-    whose coefficients act together. A round moves a target by rate * gradient / curvature, at most by ``reach``, and later
-    rounds by less: Gaussians overlap by the dozen, and all of them move at once.
+    whose coefficients act together. A round moves a target by rate * gradient / curvature, at most by ``reach``, and
+    later rounds by less: Gaussians overlap by the dozen, and all of them move at once.
     """
     moved = np.array(targets, np.float64)
     floor = np.maximum(np.asarray(curvature, np.float64), 1e-30)
