@@ -128,6 +128,13 @@ def codec_specs(wish: str | None) -> list[CodecSpec]:
     return specs
 
 
+def check_photos(scenes: Sequence[SceneSpec], rules: Rules) -> None:
+    """Raises UsageError for a scene without the photos that the protocol scores against."""
+    for scene in scenes:
+        if rules.protocol != "self" and scene.photos is None:
+            raise UsageError(f"protocol '{rules.protocol}' needs the photos of {scene.name}: give them with --data")
+
+
 def check_codec(name: str) -> None:
     """Raises UsageError for a name that no codec has."""
     if name not in PEERS:

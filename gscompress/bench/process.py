@@ -1,4 +1,4 @@
-"""Start a worker, wait for it within a time limit, and leave no process behind whatever happens."""
+"""Start a worker, wait for it within a time limit, and leave no process behind when it fails or is interrupted."""
 
 from __future__ import annotations
 

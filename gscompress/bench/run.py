@@ -13,7 +13,7 @@ from gscompress.atomic import staged
 from gscompress.bench import machine, process
 from gscompress.bench.peers import PEERS
 from gscompress.bench.plan import Cell, CodecSpec, Rules, SceneSpec, installed
-from gscompress.errors import UnreadableError, UsageError
+from gscompress.errors import GscompressError, UnreadableError, UsageError
 from gscompress.events import EventLog
 
 SCENES, CELLS = "scenes", "cells"
@@ -31,7 +31,8 @@ def run(
 ) -> None:
     """Fill ``folder`` with one ``cell.json`` per cell. force: run finished cells again.
 
-    A codec that fails, fails its cells. Raises UsageError, UnreadableError when a scene cannot be prepared.
+    A codec that fails, fails its cells. Raises GscompressError, with the exit code of what went wrong, when a scene
+    cannot be prepared.
     """
     log = log or EventLog()
     if jobs < 1:
@@ -74,7 +75,7 @@ def _each(one: Any, cells: Sequence[Cell], jobs: int) -> None:
 
 
 def prepare(folder: Path, scene: SceneSpec, rules: Rules) -> dict[str, Any]:
-    """Facts about a scene; made in a process of its own unless they are there. Raises UnreadableError, UsageError."""
+    """Facts about a scene; made in a process of its own unless they are there. Raises GscompressError."""
     place = folder / SCENES / scene.name
     place.mkdir(parents=True, exist_ok=True)
     judged = {key: value for key, value in rules.to_json().items() if key not in ("repeat", "timeout")}
@@ -92,7 +93,9 @@ def prepare(folder: Path, scene: SceneSpec, rules: Rules) -> dict[str, Any]:
     job = {"folder": str(place), **asked, "rules": rules.to_json()}
     facts = process.work("prepare", job, place, rules.timeout)
     if "error" in facts:
-        raise UnreadableError(f"{scene.path}: {facts['error']}")
+        failure = GscompressError(f"{scene.path}: {facts['error']}")
+        failure.exit_code = facts.get("exit_code", UnreadableError.exit_code)
+        raise failure
     facts = {"name": scene.name, "note": scene.note, **facts, "asked": asked}
     save(place / "scene.json", facts)
     return facts

@@ -156,7 +156,7 @@ def main(task: str, job: str, result: str) -> int:
     try:
         out = TASKS[task](json.loads(Path(job).read_text("utf-8")), log)
     except GscompressError as error:
-        out = {"error": " ".join(str(error).split())}
+        out = {"error": " ".join(str(error).split()), "exit_code": error.exit_code}
     except MemoryError:
         out = {"error": "out of memory"}
     Path(result).write_text(json.dumps({**out, "warnings": log.warnings}), "utf-8")

@@ -66,7 +66,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure size, picture and time of codecs on scenes. Finished cells are kept, so runs into one folder add up."""
-    from gscompress.bench.plan import Rules, check_codec, codec_specs, scene_specs
+    from gscompress.bench.plan import Rules, check_codec, check_photos, codec_specs, scene_specs
     from gscompress.bench.plot import need_matplotlib
     from gscompress.bench.results import read_quoted
     from gscompress.bench.run import run
@@ -84,6 +84,7 @@ def bench(
     check_codec(anchor)
     specs, chosen = scene_specs(scenes, cameras or (), data or ()), codec_specs(codecs)
     rules = Rules(protocol, views, parse_pixels(size) or (480, 360), repeat, timeout, lpips)  # type: ignore[arg-type]
+    check_photos(specs, rules)
     if quoted is not None:
         read_quoted(quoted)
     out.mkdir(parents=True, exist_ok=True)

@@ -79,6 +79,7 @@ def test_two_measurements_of_a_cell_agree(bench: Path, scene: Path, capsys: pyte
         (["{scene}", "-o", "{out}", "--codecs", "nosuch"], "unknown codec"),
         (["{scene}", "-o", "{out}", "--anchor", "nosuch"], "unknown codec"),
         (["{scene}", "-o", "{out}", "--protocol", "nosuch"], "unknown protocol"),
+        (["{scene}", "-o", "{out}", "--protocol", "photos"], "give them with --data"),
         (["{scene}", "-o", "{out}", "--set", "a/b"], "no folder name"),
         (["{scene}", "-o", "{scene}"], "is a file"),
     ],

@@ -17,7 +17,7 @@ from gscompress.bench import process, tables
 from gscompress.bench.plan import CodecSpec, Rules, SceneSpec
 from gscompress.bench.results import collect, deltas, equals, read_quoted
 from gscompress.bench.run import run
-from gscompress.errors import UnreadableError, UsageError
+from gscompress.errors import GscompressError, UnreadableError, UsageError
 from gscompress.events import EventLog
 
 SCENE = SceneSpec("fruit", FRUIT, note="A note.")
@@ -168,6 +168,14 @@ def test_past_its_time_limit_a_cell_ends_with_all_that_it_started(
     assert time.monotonic() - started < 20
     assert outcome == {"error": "encode was not done after 6 s", "timed_out": True}
     assert not runs(int((tmp_path / "pid").read_text()))
+
+
+def test_a_scene_that_cannot_be_prepared_keeps_its_exit_code(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.ply"
+    broken.write_text("ply, or not")
+    with pytest.raises(GscompressError, match=r"broken\.ply") as caught:
+        run(tmp_path / "out", [SceneSpec("broken", broken)], [CodecSpec("splat")], Rules())
+    assert caught.value.exit_code == 3
 
 
 def test_a_worker_that_fails_says_why_in_its_result_and_its_log(tmp_path: Path) -> None:
