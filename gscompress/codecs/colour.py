@@ -35,6 +35,7 @@ _OPACITY_CLASSES = 13
 _DC = Shape(columns=3, first_classes=CLASSES, second_classes=_OPACITY_CLASSES, signed=True)
 _LENGTHS = Shape(columns=1, first_classes=CLASSES, second_classes=8, signed=False)
 _BASIS_SCALE = 127
+_BLOCK = 65536  # rows at a time: memory
 _ENOUGH = 8192  # Gaussians from which a fitted basis is worth its bytes
 
 
@@ -78,8 +79,12 @@ class Basis:
         n = sh.shape[1] * 3
         if len(sh) < _ENOUGH or not n:
             return Basis.plain(n)
-        flat = sh.reshape(len(sh), n).astype(np.float64)
-        _, vectors = np.linalg.eigh((flat * weights[:, None]).T @ flat)
+        moments = np.zeros((n, n))
+        for start in range(0, len(sh), _BLOCK):
+            block = sh[start : start + _BLOCK]
+            flat = block.reshape(len(block), n).astype(np.float64)
+            moments += (flat * weights[start : start + _BLOCK, None]).T @ flat
+        _, vectors = np.linalg.eigh(moments)
         rounded = np.round(vectors[:, ::-1].T * _BASIS_SCALE)
         if np.linalg.matrix_rank(rounded) < n:
             return Basis.plain(n)

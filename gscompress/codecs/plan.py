@@ -17,7 +17,7 @@ from gscompress.codecs.geometry import Classes
 from gscompress.codecs.importance import Importance
 from gscompress.codecs.part import Shared, encode_bands, encode_base
 from gscompress.codecs.positions import Box
-from gscompress.codecs.steps import CLASSES, Steps
+from gscompress.codecs.steps import Steps
 from gscompress.container.chunk import Chunk
 from gscompress.quant.diffusion import diffuse
 from gscompress.quant.rotation import sort_axes
@@ -78,26 +78,24 @@ class Plan:
     def chunks(self) -> Iterator[Chunk]:
         """The file, coarse first: parameters, the base of every part, layer by layer, then band after band of SH."""
         rows = [part for layer in self.layers for part in layer]
-        classes = [Classes(self.classes.shape[part], self.classes.colour[part]) for part in rows]
-        symbols = self._sh_symbols()
-        shared = [self.shared] * len(rows)
         with ThreadPoolExecutor() as pool:
-            bases = list(pool.map(encode_base, [self.splats.take(part) for part in rows], classes, shared))
-            near = [neighbours for _, neighbours in bases]
-            bands = list(pool.map(encode_bands, [symbols[part] for part in rows], classes, near, shared))
+            coded = list(pool.map(self._coded, rows))
         yield Chunk("PARM", 0, self.shared.pack())
-        streams = iter(bases)
+        bases = iter(coded)
         for level, layer in enumerate(self.layers):
             for _ in layer:
-                yield Chunk("BASE", level, next(streams)[0])
+                yield Chunk("BASE", level, next(bases)[0])
         for band in range(len(colour.bands(self.shared.sh_columns))):
-            for part in bands:
-                yield Chunk("BAND", len(self.layers) + band, part[band])
+            for _, bands in coded:
+                yield Chunk("BAND", len(self.layers) + band, bands[band])
 
-    def _sh_symbols(self) -> I64:
-        scaled = self.shared.basis.analyse(self.splats.sh[:, 1:])
-        scaled = scaled / self.shared.steps.of("sh", self.classes.colour)[:, None]
-        return diffuse(np.ascontiguousarray(scaled), self.diffusion)
+    def _coded(self, rows: slice) -> tuple[dict[str, bytes], list[dict[str, bytes]]]:
+        """One part: its base and its bands."""
+        splats, classes = self.splats.take(rows), Classes(self.classes.shape[rows], self.classes.colour[rows])
+        base, near = encode_base(splats, classes, self.shared)
+        scaled = self.shared.basis.analyse(splats.sh[:, 1:]) / self.shared.steps.of("sh", classes.colour)[:, None]
+        symbols = diffuse(np.ascontiguousarray(scaled), self.diffusion)
+        return base, encode_bands(symbols, classes, near, self.shared)
 
 
 def _classes(importance: F64) -> tuple[I64, float]:

@@ -17,15 +17,20 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 
+# Taylor coefficients of sine (over x) and cosine in x^2, highest first.
+_SINE = tuple((-1.0) ** k / math.factorial(2 * k + 1) for k in range(9, -1, -1))
+_COSINE = tuple((-1.0) ** k / math.factorial(2 * k) for k in range(9, -1, -1))
+
+
 @nb.njit(cache=True, nogil=True)
 def _cos_sin(angle: float) -> tuple[float, float]:
-    """``quant.rotation.cos_sin`` for one angle."""
+    """Cosine and sine of an angle in [-pi, pi + 1]: series of the quarter angle, doubled twice."""
     x = angle * 0.25
     xx = x * x
-    sine, cosine = 1.0, 1.0
-    for k in range(8, -1, -1):
-        sine = 1.0 - sine * xx / ((2 * k + 2) * (2 * k + 3))
-        cosine = 1.0 - cosine * xx / ((2 * k + 1) * (2 * k + 2))
+    sine, cosine = _SINE[0], _COSINE[0]
+    for k in range(1, 10):
+        sine = sine * xx + _SINE[k]
+        cosine = cosine * xx + _COSINE[k]
     sine *= x
     for _ in range(2):
         sine, cosine = 2.0 * sine * cosine, cosine * cosine - sine * sine

@@ -17,6 +17,9 @@ F64 = npt.NDArray[np.float64]
 LN2 = 0.6931471805599453
 LOG2E = 1.4426950408889634
 SQRT_HALF = 0.7071067811865476
+# Taylor coefficients, highest first: 1 / n! of exp, 1 / n (odd n) of atanh.
+_EXP = tuple(1.0 / math.factorial(n) for n in range(14, -1, -1))
+_LOG = tuple(1.0 / n for n in range(21, 0, -2))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -24,9 +27,9 @@ def exp(x: float) -> float:
     """e^x for |x| < 700 to 1e-15 relative: 2^k times a Taylor series on [-ln2 / 2, ln2 / 2]."""
     k = math.floor(x * LOG2E + 0.5)
     r = x - k * LN2
-    total = 1.0
-    for n in range(14, 0, -1):
-        total = 1.0 + total * r / n
+    total = _EXP[0]
+    for c in _EXP[1:]:
+        total = total * r + c
     return math.ldexp(total, int(k))
 
 
@@ -39,9 +42,9 @@ def log(x: float) -> float:
         m, k = m * 2.0, k - 1
     z = (m - 1.0) / (m + 1.0)
     zz = z * z
-    total = 0.0
-    for n in range(21, 0, -2):
-        total = total * zz + 1.0 / n
+    total = _LOG[0]
+    for c in _LOG[1:]:
+        total = total * zz + c
     return 2.0 * z * total + k * LN2
 
 
