@@ -17,7 +17,7 @@ from gscompress.codecs.geometry import Classes
 from gscompress.codecs.importance import Importance
 from gscompress.codecs.part import Shared, encode_bands, encode_base
 from gscompress.codecs.positions import Box
-from gscompress.codecs.steps import Steps
+from gscompress.codecs.steps import CLASSES, Steps
 from gscompress.container.chunk import Chunk
 from gscompress.quant.diffusion import diffuse
 from gscompress.quant.rotation import sort_axes
