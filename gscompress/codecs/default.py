@@ -11,6 +11,7 @@ Levels: the base holds everything but higher SH, three bands of SH coefficients 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ class DefaultCodec(Codec):
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
         parts: list[Part] = []
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             for shared, kind, streams in _levels(chunks):
                 if kind == "BASE":
                     parts += pool.map(Part.decode, streams, [shared] * len(streams))
@@ -127,7 +128,7 @@ class DefaultCodec(Codec):
         if shared is None:
             raise UnreadableError("the file holds no scene")
         work = [(base, [band[i] for band in bands]) for i, base in enumerate(bases)]
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             return Scene(_joined(list(pool.map(_decode_part, work, [shared] * len(work)))))
 
 

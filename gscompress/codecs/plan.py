@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Plan:
     def chunks(self) -> Iterator[Chunk]:
         """The file, coarse first: parameters, the base of every part, layer by layer, then band after band of SH."""
         rows = [part for layer in self.layers for part in layer]
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             coded = list(pool.map(self._coded, rows))
         yield Chunk("PARM", 0, self.shared.pack())
         bases = iter(coded)
@@ -93,8 +94,10 @@ class Plan:
         """One part: its base and its bands."""
         splats, classes = self.splats.take(rows), Classes(self.classes.shape[rows], self.classes.colour[rows])
         base, near = encode_base(splats, classes, self.shared)
-        scaled = self.shared.basis.analyse(splats.sh[:, 1:]) / self.shared.steps.of("sh", classes.colour)[:, None]
-        symbols = diffuse(np.ascontiguousarray(scaled), self.diffusion)
+        scaled = np.ascontiguousarray(self.shared.basis.analyse(splats.sh[:, 1:]))
+        scaled /= self.shared.steps.of("sh", classes.colour)[:, None]
+        symbols = diffuse(scaled, self.diffusion)
+        del scaled
         return base, encode_bands(symbols, classes, near, self.shared)
 
 
