@@ -85,18 +85,23 @@ class Side:
     lengths: I32 | None = None
 
     def arguments(self, rows: int, shape: Shape) -> tuple[Any, ...]:
-        zero = np.zeros(rows, np.uint16)
-        before = np.arange(rows, dtype=np.int32)[:, None] - np.arange(1, NEAR + 1, dtype=np.int32)
-        arguments = (
-            np.ascontiguousarray(zero if self.first is None else self.first, np.uint16),
-            np.ascontiguousarray(zero if self.second is None else self.second, np.uint16),
-            np.ascontiguousarray(before.clip(-1) if self.near is None else self.near, np.int32),
-            np.ascontiguousarray(np.ones(rows) if self.steps is None else self.steps, np.int32),
-            np.ascontiguousarray(np.full(rows, shape.columns) if self.lengths is None else self.lengths, np.int32),
+        """What the kernel takes; an empty array says "nothing known". Raises ValueError for arrays that do not fit."""
+        arrays = (
+            _array(self.first, rows, np.uint16),
+            _array(self.second, rows, np.uint16),
+            _array(self.near, rows, np.int32, NEAR),
+            _array(self.steps, rows, np.int32),
+            _array(self.lengths, rows, np.int32),
         )
-        if [a.shape for a in arguments] != [(rows,), (rows,), (rows, NEAR), (rows,), (rows,)]:
-            raise ValueError(f"side information of {[a.shape for a in arguments]} does not fit {rows} rows")
-        return (shape.signed, shape.first_classes, shape.second_classes, *arguments)
+        return (shape.signed, shape.first_classes, shape.second_classes, *arrays)
+
+
+def _array(given: npt.NDArray[Any] | None, rows: int, kind: Any, *columns: int) -> npt.NDArray[Any]:
+    if given is None:
+        return np.empty((0, *columns), kind)
+    if np.shape(given) != (rows, *columns):
+        raise ValueError(f"side information of {np.shape(given)} does not fit {(rows, *columns)}")
+    return np.ascontiguousarray(given, kind)
 
 
 class PlaneEncoder:
@@ -237,11 +242,15 @@ def _code(
         if not decoding and position + DECISIONS * columns > limit:
             coder[STATE], coder[POSITION] = np.int64(x), position
             return i
-        present = min(columns, lengths[i])
-        step = np.int64(max(steps[i], 1))
-        if 0 <= near[i, 0] < i:
-            n0 = np.uint64(near[i, 0])
-            n1, n2, n3 = _earlier(near[i, 1], i, n0), _earlier(near[i, 2], i, n0), _earlier(near[i, 3], i, n0)
+        present = min(columns, np.int64(lengths[i])) if len(lengths) else columns
+        step = np.int64(max(steps[i], 1)) if len(steps) else np.int64(1)
+        nearest = np.int64(near[i, 0]) if len(near) else i - 1
+        if 0 <= nearest < i:
+            n0 = np.uint64(nearest)
+            if len(near):
+                n1, n2, n3 = _earlier(near[i, 1], i, n0), _earlier(near[i, 2], i, n0), _earlier(near[i, 3], i, n0)
+            else:
+                n1, n2, n3 = _earlier(i - 2, i, n0), _earlier(i - 3, i, n0), _earlier(i - 4, i, n0)
             for j in range(present):
                 k = np.uint64(j)
                 v0, v1 = np.int64(values[n0, k]), np.int64(values[n1, k])
@@ -249,8 +258,11 @@ def _code(
                 around[k] = _surroundings(v0, v1, v2, v3, step)
         else:
             around[:] = (_BUCKETS - 1) * _BUCKETS
-        row_a = min(np.int64(first[i]), first_classes - 1) * _LEFTS + _LEFT
-        row_c = base_c + min(np.int64(second[i]), second_classes - 1) * _BUCKETS
+        row_a, row_c = np.int64(_LEFT), base_c
+        if len(first):
+            row_a += min(np.int64(first[i]), first_classes - 1) * _LEFTS
+        if len(second):
+            row_c += min(np.int64(second[i]), second_classes - 1) * _BUCKETS
         left, magnitudes = np.int64(0), np.int64(0)
         for j in range(present):
             b = np.int64(around[np.uint64(j)])

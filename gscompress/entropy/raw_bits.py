@@ -41,12 +41,16 @@ def _bits(coordinates: I64, known: I64, wanted: I64) -> int:
 
 @nb.njit(cache=True, nogil=True)
 def _walk(coordinates: I64, known: I64, wanted: I64, data: npt.NDArray[np.uint8], packing: bool) -> None:
-    place = 0
+    place, held = 0, np.int64(0)  # held: the byte at place, shifted so that the next bit is its lowest (unpacking)
     for i in range(len(coordinates)):
-        for level in range(known[i], wanted[i]):
-            axis, shift = level % 3, 29 - level // 3
+        axis, bit = known[i] % 3, np.int64(1) << (29 - known[i] // 3)
+        for _ in range(known[i], wanted[i]):
             if packing:
-                data[place >> 3] |= np.uint8((coordinates[i, axis] >> shift & 1) << (place & 7))
+                data[place >> 3] |= np.uint8((coordinates[i, axis] & bit != 0) << (place & 7))
             else:
-                coordinates[i, axis] |= np.int64(data[place >> 3] >> (place & 7) & 1) << shift
+                held = held >> 1 if place & 7 else np.int64(data[place >> 3])
+                coordinates[i, axis] |= bit * (held & 1)
             place += 1
+            axis += 1
+            if axis == 3:
+                axis, bit = 0, bit >> 1
