@@ -1,8 +1,8 @@
 """Rounding that passes its error on to the next Gaussian, so that errors of neighbours cancel instead of adding up.
 
-Small coefficients of many overlapping Gaussians make up one visible effect. A dead zone takes all of them to zero and the
-effect is gone (on the plush scene it costs 7 % of the file at equal PSNR); handing a share of every rounding error to the
-next Gaussian in Morton order keeps the local sum, which lifts the worst view. Classic error diffusion, along a
+Small coefficients of many overlapping Gaussians make up one visible effect. A dead zone takes all of them to zero and
+the effect is gone (on the plush scene it costs 7 % of the file at equal PSNR); handing a share of every rounding error
+to the next Gaussian in Morton order keeps the local sum, which lifts the worst view. Classic error diffusion, along a
 space-filling curve; measured in docs/codecs/default.md.
 """
 
