@@ -101,7 +101,7 @@ def _array(given: npt.NDArray[Any] | None, rows: int, kind: Any, *columns: int) 
         return np.empty((0, *columns), kind)
     if np.shape(given) != (rows, *columns):
         raise ValueError(f"side information of {np.shape(given)} does not fit {(rows, *columns)}")
-    return np.ascontiguousarray(given, kind)
+    return np.require(given, kind, ["C", "W"])
 
 
 class PlaneEncoder:
@@ -114,13 +114,13 @@ class PlaneEncoder:
 
     def add(self, symbols: I32, side: Side) -> None:
         """Code (N, C) integers below 2^24 in magnitude. Raises ValueError for others."""
-        symbols = np.ascontiguousarray(symbols, np.int32)
+        symbols = np.require(symbols, np.int32, ["C", "W"])  # read-only arrays would compile the kernel anew
         if symbols.ndim != 2 or symbols.shape[1] != self._shape.columns:
             raise ValueError(f"symbols of {symbols.shape} do not fit {self._shape.columns} columns")
         lowest = 1 - (2 << TOP) if self._shape.signed else 0
         if symbols.size and not lowest <= symbols.min() <= symbols.max() < 2 << TOP:
             raise ValueError(f"symbols from {symbols.min()} to {symbols.max()} are out of range")
-        done, values = 0, np.zeros_like(symbols)
+        done = 0
         arguments = side.arguments(len(symbols), self._shape)
         while True:
             used, width = int(self._coder[POSITION]), self._shape.columns
@@ -128,7 +128,9 @@ class PlaneEncoder:
             if room > len(self._log):
                 self._log = np.concatenate([self._log[:used], np.empty(room - used + room // 4, np.uint32)])
                 self._coder[LIMIT] = len(self._log)
-            done = _code(self._coder, self._log, symbols, values, done, *arguments, *self._model)
+            done = _code(self._coder, self._log, symbols, done, *arguments, *self._model)
+            if done < 0:
+                raise ValueError("a row has symbols beyond its length")
             if done == len(symbols):
                 return
 
@@ -150,8 +152,7 @@ class PlaneDecoder:
         ``rows`` is allocated as it is: check a count that comes from a file first.
         """
         symbols = np.zeros((rows, self._shape.columns), np.int32)
-        values = np.zeros_like(symbols)
-        _code(self._coder, self._words, symbols, values, 0, *side.arguments(rows, self._shape), *self._model)
+        _code(self._coder, self._words, symbols, 0, *side.arguments(rows, self._shape), *self._model)
         if self._coder[POSITION] > self._coder[LIMIT]:
             raise UnreadableError("an entropy-coded stream ends before its symbols do: the file is corrupt")
         return symbols
@@ -206,6 +207,12 @@ def _surroundings(v0: int, v1: int, v2: int, v3: int, step: int) -> int:
 
 
 @nb.njit(forceinline=True, nogil=True)
+def _value(symbol: int, step: int) -> int:
+    """What a symbol stands for, in units of the finest grid."""
+    return min(max(np.int64(symbol) * step, -_FURTHEST), _FURTHEST)
+
+
+@nb.njit(forceinline=True, nogil=True)
 def _earlier(index: int, row: int, otherwise: int) -> int:
     return np.uint64(index) if 0 <= index < row else np.uint64(otherwise)
 
@@ -215,7 +222,6 @@ def _code(
     coder: npt.NDArray[np.int64],
     words: npt.NDArray[np.uint32],
     symbols: I32,
-    values: I32,
     start: int,
     signed: bool,
     first_classes: int,
@@ -228,7 +234,7 @@ def _code(
     counters: npt.NDArray[np.uint32],
     mixer: I32,
 ) -> int:
-    """Code rows from ``start`` on; returns the first row not done (the log is full) or N.
+    """Code rows from ``start`` on; returns the first row not done (the log is full) or N, or -1: a row is too long.
 
     Everything sits in one function on purpose: passing arrays to helpers costs reference counting per bit.
     """
@@ -242,7 +248,11 @@ def _code(
         if not decoding and position + DECISIONS * columns > limit:
             coder[STATE], coder[POSITION] = np.int64(x), position
             return i
-        present = min(columns, np.int64(lengths[i])) if len(lengths) else columns
+        present = max(min(columns, np.int64(lengths[i])), 0) if len(lengths) else columns
+        if not decoding:
+            for j in range(present, columns):
+                if symbols[i, j]:
+                    return -1
         step = np.int64(max(steps[i], 1)) if len(steps) else np.int64(1)
         nearest = np.int64(near[i, 0]) if len(near) else i - 1
         if 0 <= nearest < i:
@@ -251,10 +261,14 @@ def _code(
                 n1, n2, n3 = _earlier(near[i, 1], i, n0), _earlier(near[i, 2], i, n0), _earlier(near[i, 3], i, n0)
             else:
                 n1, n2, n3 = _earlier(i - 2, i, n0), _earlier(i - 3, i, n0), _earlier(i - 4, i, n0)
+            s0 = s1 = s2 = s3 = np.int64(1)
+            if len(steps):
+                s0, s1 = np.int64(max(steps[n0], 1)), np.int64(max(steps[n1], 1))
+                s2, s3 = np.int64(max(steps[n2], 1)), np.int64(max(steps[n3], 1))
             for j in range(present):
                 k = np.uint64(j)
-                v0, v1 = np.int64(values[n0, k]), np.int64(values[n1, k])
-                v2, v3 = np.int64(values[n2, k]), np.int64(values[n3, k])
+                v0, v1 = _value(symbols[n0, k], s0), _value(symbols[n1, k], s1)
+                v2, v3 = _value(symbols[n2, k], s2), _value(symbols[n3, k], s3)
                 around[k] = _surroundings(v0, v1, v2, v3, step)
         else:
             around[:] = (_BUCKETS - 1) * _BUCKETS
@@ -338,7 +352,6 @@ def _code(
                 symbol = -magnitude if negative else magnitude
                 if decoding:
                     symbols[i, j] = np.int32(symbol)
-                values[i, j] = np.int32(min(max(symbol * step, -_FURTHEST), _FURTHEST))
             left = min(_bucket(magnitude), _LEFT)
             left = -left if negative else left
             magnitudes = min(((3 * magnitudes + 2) >> 2) + magnitude, 1 << 20)

@@ -94,8 +94,9 @@ def test_the_same_symbols_give_the_same_bytes_however_they_lie_in_memory() -> No
     symbols, side = planes[0]
     turned = np.asfortranarray(symbols).astype(np.int64)
     wide = Side(first=np.asarray(side.first, np.int64), steps=np.asarray(side.steps, np.int64))
-    turned.flags.writeable = False
     assert encoded([(turned, wide)], shape) == encoded(planes, shape) == encoded(planes, shape)
+    symbols.flags.writeable = False
+    assert encoded([(symbols, side)], shape) == encoded([(turned, wide)], shape)
 
 
 def test_the_answers_to_the_questions_lead_back_to_the_symbol() -> None:
@@ -119,6 +120,11 @@ def test_symbols_out_of_range_are_refused(wrong: int) -> None:
 def test_negative_symbols_need_a_signed_plane() -> None:
     with pytest.raises(ValueError, match="out of range"):
         PlaneEncoder(Shape(1, 1, 1, False)).add(np.array([[-1]], np.int32), Side())
+
+
+def test_symbols_beyond_a_row_s_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="beyond its length"):
+        PlaneEncoder(Shape(2, 1, 1, True)).add(np.array([[0, 0], [5, 5]], np.int32), Side(lengths=np.array([2, 1])))
 
 
 @pytest.mark.parametrize(
