@@ -7,14 +7,13 @@ distortion that sets every quantization step, so no ratio has to be chosen.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from gscompress.codecs.importance import by_looks
 from gscompress.context import Context
 from gscompress.scene import Scene
+from gscompress.transforms.prune import removal_error
 
 BITS = 60.0  # what a Gaussian costs, roughly, at every quality
 FLOOR_OCTAVES = 2.0
@@ -39,18 +38,6 @@ def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
         scene = Scene(scene.splats.take(keep), scene.frame, scene.model, scene.meta)
     ctx.log.info(f"pruned {before - len(scene):,} of {before:,} Gaussians that the picture does not miss")
     return scene
-
-
-def removal_error(scene: Scene, ctx: Context) -> npt.NDArray[np.float64]:
-    """(N,) squared picture error per pixel and channel, over all cameras, if a Gaussian alone were removed."""
-    renderer: Any = ctx.renderer
-    total, pixels = np.zeros(len(scene)), 0
-    with ctx.log.phase("Measuring what each Gaussian adds", len(ctx.cameras)) as tick:
-        for camera in ctx.cameras:
-            total += renderer.removal_error(scene, camera)
-            pixels += camera.width * camera.height * 3
-            tick(1)
-    return total / pixels
 
 
 def with_floor(error: npt.NDArray[np.float64], looks: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -10,6 +10,7 @@ TRANSFORMS: Registry[type[Transform]] = Registry(
     "transform",
     {
         "clean": f"{_HERE}.clean:Clean",
+        "prune": f"{_HERE}.prune:Prune",
         "sort": f"{_HERE}.sort:Sort",
         "crop": f"{_HERE}.crop:Crop",
         "sh": f"{_HERE}.sh_degree:ShDegree",

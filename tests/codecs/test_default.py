@@ -11,13 +11,14 @@ import pytest
 from gscompress import formats
 from gscompress.codecs.default import DefaultCodec
 from gscompress.codecs.importance import assess, by_looks
-from gscompress.codecs.pruning import prune, removal_error, with_floor
+from gscompress.codecs.pruning import prune, with_floor
 from gscompress.container.chunk import Chunk, pack_streams
 from gscompress.context import Context
 from gscompress.metrics import psnr
 from gscompress.quant.sensitivity import measure
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
+from gscompress.transforms.prune import Prune, removal_error
 from gscompress.viewpoints import generate
 
 SCENE = Path(__file__).parent.parent / "fixtures" / "fruit.ply"
@@ -125,3 +126,14 @@ def test_tuning_recovers_picture_at_the_same_size(scene: Scene, ctx: Context) ->
         shown.append(quality(scene, codec.decode_whole(chunks), ctx))
     assert shown[1] > shown[0] + 1
     assert sizes[1] < 1.05 * sizes[0]
+
+
+@pytest.mark.parametrize("score", ["looks", "opacity", "removal", "contribution", "significance"])
+def test_every_pruning_score_beats_dropping_the_best(scene: Scene, ctx: Context, score: str) -> None:
+    kept = Prune(ratio=0.4, score=score)(scene, ctx)  # type: ignore[arg-type]
+    assert len(kept) == round(0.6 * len(scene))
+    dropped = set(map(bytes, scene.splats.means)) - set(map(bytes, kept.splats.means))
+    rest = np.array([bytes(m) in dropped for m in scene.splats.means])
+    rest[np.flatnonzero(~rest)[: len(kept) - int(rest.sum())]] = True
+    worst = replace(scene, splats=scene.splats.take(rest))
+    assert quality(scene, kept, ctx) > quality(scene, worst, ctx)
