@@ -1,9 +1,10 @@
 """Size over the ideal and speed of every entropy coder, beside constriction (pip install constriction).
 
-    python scripts/bench_entropy.py [--symbols 1000000] [--rounds 5]
+    python scripts/bench_entropy.py [--symbols 1000000] [--rounds 5] [--scene FILE]
 
 Times are the least process time of the rounds, after a first round that compiles. "over ideal" compares with the
 empirical entropy of the symbols (rANS) or with the cost of the model's own decisions (plane); tables are not counted.
+With --scene, the planes that the preset "fast" makes of a scene are measured too.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import argparse
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import constriction
 import numpy as np
 
+import gscompress
 from gscompress.entropy.binary import ideal_bits
 from gscompress.entropy.plane import PlaneDecoder, PlaneEncoder, Shape, Side
 from gscompress.entropy.rans import decode, encode
@@ -30,6 +33,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--symbols", type=int, default=1_000_000)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--scene", help="any scene that gscompress reads")
     chosen = options.parse_args()
     rng = np.random.default_rng(0)
     print(f"{'coder and data':44s}{'bytes':>10s}{'over ideal':>12s}{'encode':>10s}{'decode':>10s}  (ns a symbol)")
@@ -53,6 +57,27 @@ def main() -> None:
         sparse,
     )
     plane(sparse.reshape(-1, 1), np.zeros(len(sparse), np.uint16), chosen.rounds)
+    if chosen.scene:
+        scene(chosen.scene, chosen.rounds)
+
+
+def scene(path: str, rounds: int) -> None:
+    """All planes of a file together: size over what the model's decisions cost, and decoding of the whole file."""
+    gaussians, ideal, sizes, finish = gscompress.read(path), [], [], PlaneEncoder.finish
+
+    def counted(coder: PlaneEncoder) -> bytes:
+        ideal.append(ideal_bits(coder._coder, coder._log))
+        data = finish(coder)
+        sizes.append(len(data))
+        return data
+
+    with mock.patch.object(PlaneEncoder, "finish", counted):
+        packed = gscompress.compress(gaussians, preset="fast")
+    best = timed(lambda: packed, gscompress.decompress, rounds)[2]
+    over = 8 * sum(sizes) / sum(ideal) - 1
+    print(f"-- {path}, preset fast: {len(gaussians):,} Gaussians, {len(packed):,} bytes")
+    print(f"{len(sizes)} planes, {sum(sizes):,} bytes, {100 * over:.4f} % over the cost of the model's decisions")
+    print(f"decoding the file: {1e9 * best / len(gaussians):,.0f} ns of processor time a Gaussian")
 
 
 def timed(write: Callable[[], Any], read: Callable[[Any], Any], rounds: int) -> tuple[Any, float, float]:
