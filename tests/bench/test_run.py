@@ -146,14 +146,14 @@ def slow_program(folder: Path) -> Path:
     return path
 
 
-def runs(pid: int) -> bool:
-    """Whether a process is there and does something; one that nobody has buried yet does not."""
+def runs(process_id: int) -> bool:
+    """Whether a process is alive; a zombie that nobody has reaped yet is not."""
     try:
-        os.kill(pid, 0)
+        os.kill(process_id, 0)
     except ProcessLookupError:
         return False
-    facts = Path(f"/proc/{pid}/stat")
-    return not facts.exists() or facts.read_text().rpartition(")")[2].split()[0] != "Z"
+    state = Path(f"/proc/{process_id}/stat")
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups as on Unix")
