@@ -18,6 +18,7 @@ from gscompress.scene import Scene
 F64 = npt.NDArray[np.float64]
 _TINY = 1e-18
 _BLUR_PIXELS = 0.5477  # sqrt(0.3), the renderer's dilation
+_APART = 3.0  # octaves beyond which one parameter's sensitivity no longer moves the class of all ten
 _UNSEEN = 1.5  # octaves by which a Gaussian that no camera saw is worth less than its looks say
 
 
@@ -89,8 +90,11 @@ def _from_sensitivity(scene: Scene, h: Sensitivity, blur: float) -> tuple[F64, F
     shape.append(h.logit_opacities / np.maximum(1 - opacity, 1e-4) ** 2)
     seen = h.contribution > 0
     colour = np.maximum(h.dc.mean(1), 0.002 * h.contribution)
-    log_shape = sum(0.5 * np.log2(np.maximum(s / h.pixels, _TINY)) for s in shape) / len(shape)
-    return np.asarray(log_shape), 0.5 * np.log2(np.maximum(colour / h.pixels, _TINY)), seen
+    octaves = np.stack([0.5 * np.log2(np.maximum(each / h.pixels, _TINY)) for each in shape])
+    # A round Gaussian has no sensitivity to turns at all: that says nothing about its other parameters.
+    middle = np.median(octaves, axis=0)
+    log_shape = np.clip(octaves, middle - _APART, middle + _APART).mean(0)
+    return log_shape, 0.5 * np.log2(np.maximum(colour / h.pixels, _TINY)), seen
 
 
 def _with_prior(measured: F64, looks: F64, seen: npt.NDArray[np.bool_]) -> F64:
