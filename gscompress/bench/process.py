@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+# The installed package, even when the current folder has one of the same name (a checkout holds only a part of it).
+_WORKER = "import sys; sys.path[:1] = []; from gscompress.bench.worker import main; sys.exit(main(*sys.argv[1:4]))"
 _live: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
 
@@ -25,7 +27,7 @@ def work(task: str, job: Mapping[str, Any], folder: Path, timeout: float, thread
     order, result, log = folder / f"{task}.job.json", folder / f"{task}.result.json", folder / "log.txt"
     order.write_text(json.dumps(job), "utf-8")
     result.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "gscompress.bench.worker", task, str(order), str(result)]
+    command = [sys.executable, "-c", _WORKER, task, str(order), str(result)]
     limits = {} if threads is None else {name: str(threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
     with log.open("ab") as stream:
         stream.write(f"--- {task}\n".encode())

@@ -1,4 +1,4 @@
-"""The inside of one process: ``python -m gscompress.bench.worker TASK JOB.json RESULT.json``."""
+"""The inside of one process: ``main`` with TASK JOB.json RESULT.json (see process.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import lzma
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -161,7 +160,3 @@ def main(task: str, job: str, result: str) -> int:
         out = {"error": "out of memory"}
     Path(result).write_text(json.dumps({**out, "warnings": log.warnings}), "utf-8")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))

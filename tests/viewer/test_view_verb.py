@@ -80,7 +80,8 @@ def test_it_serves_until_ctrl_c_and_says_nothing_more() -> None:
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     code += "from gscompress.cli.main import main; main()"
     command = [sys.executable, "-c", code, "view", str(FRUIT), "--port", "0", "--no-open"]
-    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, cwd=FRUIT.parent, **pipes) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
