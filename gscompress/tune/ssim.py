@@ -1,0 +1,91 @@
+"""Mean SSIM and its gradient. A picture's rows are taken as flat (W * 3) vectors, so that taps are whole-row shifts.
+
+The window (separable, symmetric, zeros outside) is its own transpose: with local means m, mixed moments e and
+S = (2 mx my + C1)(2 (exy - mx my) + C2) / ((mx^2 + my^2 + C1)(exx + eyy - mx^2 - my^2 + C2)), the gradient is
+G * dS/dmx + y (G * dS/dexy) + 2 x (G * dS/dexx), where G * is the same blur.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+_RADIUS, _SIGMA = 5, 1.5
+_C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
+_TAPS = np.exp(-0.5 * (np.arange(_RADIUS + 1) / _SIGMA) ** 2)
+_TAPS = (_TAPS / (2 * _TAPS.sum() - 1)).astype(np.float32)
+
+
+def ssim_with_grad(x: F32, y: F32) -> tuple[float, F32]:
+    """Mean SSIM of two (H, W, 3) pictures in [0, 1] and its gradient (H, W, 3) with respect to ``x``."""
+    height, width, channels = x.shape
+    rows = height, width * channels
+    flat_x, flat_y = (np.ascontiguousarray(p, np.float32).reshape(rows) for p in (x, y))
+    moments = np.empty((4, *rows), np.float32)
+    _moments(flat_x, flat_y, moments)
+    scratch = np.zeros((rows[0] + 2 * _RADIUS, rows[1]), np.float32)
+    for plane in moments:
+        _blur(plane, _TAPS, channels, scratch)
+    total = _slopes(moments)
+    for plane in moments[:3]:
+        _blur(plane, _TAPS, channels, scratch)
+    gradient = moments[0] + flat_y * moments[1] + 2 * flat_x * moments[2]
+    gradient *= np.float32(1 / x.size)
+    return total / x.size, gradient.reshape(x.shape)
+
+
+@nb.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _moments(x: F32, y: F32, out: F32) -> None:
+    """x, y, x^2 + y^2 and x y."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            a, b = x[i, j], y[i, j]
+            out[0, i, j], out[1, i, j] = a, b
+            out[2, i, j], out[3, i, j] = a * a + b * b, a * b
+
+
+@nb.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _slopes(m: F32) -> float:
+    """Sum of S; the planes become dS/dmx, dS/dexy and dS/dexx."""
+    total = np.float64(0)
+    for i in range(m.shape[1]):
+        row = np.float32(0)
+        for j in range(m.shape[2]):
+            mx, my = m[0, i, j], m[1, i, j]
+            product, squares = 2 * mx * my, mx * mx + my * my
+            a1, a2 = product + _C1, 2 * m[3, i, j] - product + _C2
+            b1, b2 = squares + _C1, m[2, i, j] - squares + _C2
+            inverse = 1 / (b1 * b2)
+            score = a1 * a2 * inverse
+            row += score
+            m[0, i, j] = 2 * (my * (a2 - a1) * inverse + mx * score * (b1 - b2) * inverse)
+            m[1, i, j] = 2 * a1 * inverse
+            m[2, i, j] = -score * b1 * inverse
+        total += row
+    return total
+
+
+@nb.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _blur(plane: F32, taps: F32, stride: int, scratch: F32) -> None:
+    """In place, down the columns and along the rows; neighbours in a row are ``stride`` apart. scratch: zeros above
+    and below."""
+    height, width = plane.shape
+    radius = len(taps) - 1
+    scratch[radius : radius + height] = plane
+    pad = radius * stride
+    line = np.zeros(width + 2 * pad, np.float32)
+    for i in range(height):
+        for j in range(width):
+            line[pad + j] = taps[0] * scratch[radius + i, j]
+        for k in range(1, radius + 1):
+            w = taps[k]
+            for j in range(width):
+                line[pad + j] += w * (scratch[radius + i - k, j] + scratch[radius + i + k, j])
+        for j in range(width):
+            plane[i, j] = taps[0] * line[pad + j]
+        for k in range(1, radius + 1):
+            w, near, far = taps[k], pad - k * stride, pad + k * stride
+            for j in range(width):
+                plane[i, j] += w * (line[near + j] + line[far + j])
