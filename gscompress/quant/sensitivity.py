@@ -9,13 +9,13 @@ cameras.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from gscompress.context import Context
-from gscompress.frame import quat_to_matrix
+from gscompress.quant.probe import COLUMNS, add
 from gscompress.scene import Scene
 
 if TYPE_CHECKING:
@@ -49,11 +49,8 @@ def measure(scene: Scene, ctx: Context, probes: int = 1) -> Sensitivity:
     ctx.seed."""
     renderer = ctx.need_renderer("measuring sensitivities")
     rng = np.random.default_rng(ctx.seed)
-    n, splats = len(scene), scene.splats
-    axes = np.swapaxes(quat_to_matrix(splats.quats), 1, 2)
-    spins = _spins(splats.quats)
-    sums = {name: np.zeros((n, 3)) for name in ("means", "log_scales", "turns", "dc")}
-    flat = {name: np.zeros(n) for name in ("logit_opacities", "sh", "contribution")}
+    columns = np.zeros((len(scene), COLUMNS))
+    quats = np.ascontiguousarray(scene.splats.quats, np.float64)
     pixels = 0
 
     def signs(image: Image) -> npt.NDArray[np.float32]:
@@ -63,26 +60,9 @@ def measure(scene: Scene, ctx: Context, probes: int = 1) -> Sensitivity:
         for camera in ctx.cameras:
             for _ in range(probes):
                 _, g = renderer.render_with_grad(scene, camera, signs)
-                seen = np.flatnonzero(g.contribution > 0)
-                sums["means"][seen] += np.einsum("nkj,nj->nk", axes[seen], g.means[seen]) ** 2
-                sums["log_scales"][seen] += np.square(g.log_scales[seen], dtype=np.float64)
-                sums["turns"][seen] += np.einsum("nkj,nj->nk", spins[seen], g.quats[seen]) ** 2
-                sums["dc"][seen] += np.square(g.sh[seen, 0], dtype=np.float64)
-                flat["logit_opacities"][seen] += np.square(g.logit_opacities[seen], dtype=np.float64)
-                if g.sh.shape[1] > 1:
-                    flat["sh"][seen] += np.square(g.sh[seen, 1:], dtype=np.float64).mean(axis=(1, 2))
-                flat["contribution"][seen] += g.contribution[seen]
+                add(columns, quats, g.means, g.log_scales, g.quats, g.logit_opacities, g.sh, g.contribution)
             pixels += camera.width * camera.height * 3
             tick(1)
-    return Sensitivity(
-        **{name: value / probes for name, value in (sums | flat).items()},
-        pixels=pixels,
-    )
-
-
-def _spins(quats: npt.NDArray[Any]) -> F64:
-    """(N, 3, 4): change of the unnormalised quaternion per radian about each of the Gaussian's own axes."""
-    w, x, y, z = np.moveaxis(np.asarray(quats, np.float64), -1, 0)
-    return 0.5 * np.stack(
-        [np.stack([-x, w, z, -y], -1), np.stack([-y, -z, w, x], -1), np.stack([-z, y, -x, w], -1)], axis=1
-    )
+    columns /= probes
+    means, log_scales, turns, dc = np.split(columns[:, :12], 4, axis=1)
+    return Sensitivity(means, log_scales, turns, columns[:, 12], dc, columns[:, 13], columns[:, 14], pixels)
