@@ -27,7 +27,7 @@ def main() -> None:
         path = TESTS / "golden" / f"{preset}-{recipe.codec.name}-v{recipe.codec.version}.gscz"
         if path.exists() or "photos" in recipe.needs:
             continue
-        path.write_bytes(api.compress(scene, preset, ctx=context(recipe, scene, None, EventLog())))
+        path.write_bytes(api.compress(scene, preset, ctx=context(recipe, scene, EventLog())))
         s = api.decompress(path.read_bytes()).splats
         values = {name: getattr(s, name) for name in ("means", "log_scales", "quats", "logit_opacities", "sh")}
         np.savez_compressed(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]

@@ -31,6 +31,15 @@ Cameras = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Views to judge by (cameras.json, transforms.json, COLMAP); default: generated."),
 ]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PHOTOS", help="Photos to tune against: a COLMAP or Blender folder or transforms.json; see presets."
+    ),
+]
+Width = Annotated[
+    int | None, typer.Option(metavar="PIXELS", help="Scale the photos to this width; default: as stored.")
+]
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="OUT.html", help="Also write a page with sizes, pictures and the worst view."),
@@ -47,13 +56,15 @@ def compress(
     tune: Tune = None,
     do: Do = None,
     cameras: Cameras = None,
+    data: Data = None,
+    width: Width = None,
     page: Report = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
     """Compress a scene to a .gscz file."""
     from gscompress import api, formats
-    from gscompress.cli.views import context, load
+    from gscompress.cli.views import Given, context, load
     from gscompress.codecs import gscz
     from gscompress.container.reader import Reader, ledger
 
@@ -67,7 +78,7 @@ def compress(
     with console.progress() as log:
         scene = formats.read(source, log)
         started = time.perf_counter()
-        ctx = context(recipe, scene, cameras, log)
+        ctx = context(recipe, scene, log, Given(cameras, data, width))
         result = api.compress_to_file(
             scene, target, preset, **wishes, target_size=size, target_psnr=target_psnr, ctx=ctx, force=force
         )

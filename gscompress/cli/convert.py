@@ -74,7 +74,7 @@ def write_new(scene: Scene, target: Path, do: Sequence[str], force: bool, log: E
     for transform in parse_transforms(do):
         scene = transform(scene, Context(log=log))
     if formats.by_suffix(target).name == "gscz":
-        api.compress_to_file(scene, target, ctx=context(api.recipe_for("default"), scene, None, log), force=force)
+        api.compress_to_file(scene, target, ctx=context(api.recipe_for("default"), scene, log), force=force)
         return scene
     with log.phase(f"write {target.name}"):
         formats.write(scene, target, force=force, log=log)

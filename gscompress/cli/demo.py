@@ -27,7 +27,7 @@ def demo(as_json: Json = False) -> None:
         scene, stored = formats.read(source, log), source.stat().st_size
         recipe = api.recipe_for("default")
         started = time.perf_counter()
-        data = api.compress(scene, ctx=context(recipe, scene, None, log))
+        data = api.compress(scene, ctx=context(recipe, scene, log))
         encoded = time.perf_counter()
         decoded = api.decompress(data)
         done = time.perf_counter()

@@ -11,6 +11,8 @@ from gscompress.context import Context
 from gscompress.errors import UnreadableError
 from gscompress.scene import Scene
 
+PHOTOS_OR_RENDERS = "photos or renders"
+
 
 class Codec(ABC):
     """Scene → chunks → scene. Two codecs may share a ``name`` only if each decodes the other's chunks.
@@ -28,7 +30,8 @@ class Codec(ABC):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What should be in the Context besides the scene: "renderer", "photos"."""
+        """What should be in the Context besides the scene: "renderer" to judge by renders, "photos" without which it
+        cannot work, PHOTOS_OR_RENDERS when renders of the original do in place of photos."""
         return frozenset()
 
     @abstractmethod

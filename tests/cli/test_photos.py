@@ -1,0 +1,94 @@
+"""What a preset gets to see of a dataset: its training photos, turned to the scene's axes, or a clear refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+from specimens import blob
+
+from gscompress.camera import Camera, look_at
+from gscompress.cli.views import Given, context
+from gscompress.codecs.base import PHOTOS_OR_RENDERS
+from gscompress.codecs.lossless import LosslessCodec
+from gscompress.datasets.nerfstudio import load
+from gscompress.errors import UnreadableError, UsageError
+from gscompress.events import EventLog
+from gscompress.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Onlooker(LosslessCodec):
+    """Needs what it is told to need."""
+
+    wants: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.wants
+
+
+def recipe(*needs: str) -> Recipe:
+    cls = type("Told", (Onlooker,), {"wants": frozenset(needs)})
+    return Recipe("onlooker", "", (), cls())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine photos, each of one grey, of which the first is held out."""
+    import json
+
+    folder = tmp_path_factory.mktemp("photos")
+    frames = []
+    for number in range(9):
+        angle = 2 * np.pi * number / 9
+        w2c = look_at(np.array([4 * np.cos(angle), 0.5, 4 * np.sin(angle)]), np.zeros(3), np.array([0.0, -1.0, 0.0]))
+        pose = np.linalg.inv(w2c) @ np.diag([1.0, -1, -1, 1])
+        frames.append({"file_path": f"{number}.png", "transform_matrix": pose.tolist()})
+        Image.fromarray(np.full((24, 32, 3), 20 * number, np.uint8)).save(folder / f"{number}.png")
+    lens = {"fl_x": 30.0, "fl_y": 30.0, "cx": 16.0, "cy": 12.0, "w": 32, "h": 24}
+    (folder / "transforms.json").write_text(json.dumps({**lens, "frames": frames}), "utf-8")
+    return folder
+
+
+def test_held_out_photos_never_reach_the_codec(data: Path) -> None:
+    ctx = context(recipe("renderer", "photos"), blob(20, 0), EventLog(), Given(data=data))
+    held_out = [view.name for view in load(data / "transforms.json") if view.split == "test"]
+    assert len(held_out) == 2
+    assert len(ctx.photos) == len(ctx.cameras) == 7
+    assert not {camera.name for camera in ctx.cameras} & set(held_out)
+    for camera, photo in zip(ctx.cameras, ctx.photos):
+        assert isinstance(camera, Camera)
+        assert (photo == 20 * int(Path(camera.name).stem)).all()
+        assert photo.shape == (camera.height, camera.width, 3) == (24, 32, 3)
+
+
+def test_photos_are_scaled_as_asked(data: Path) -> None:
+    ctx = context(recipe("renderer", PHOTOS_OR_RENDERS), blob(20, 0), EventLog(), Given(data=data, width=16))
+    assert {photo.shape for photo in ctx.photos} == {(12, 16, 3)}
+
+
+def test_renders_stand_in_for_photos_with_a_warning(data: Path) -> None:
+    log = EventLog()
+    ctx = context(recipe("renderer", PHOTOS_OR_RENDERS), blob(20, 0), log)
+    assert not ctx.photos
+    assert ctx.cameras
+    assert "no --data" in log.warnings[0]
+
+
+def test_a_preset_refuses_what_it_cannot_use_or_do_without(data: Path) -> None:
+    scene, log = blob(20, 0), EventLog()
+    with pytest.raises(UsageError, match="cannot work without photos"):
+        context(recipe("renderer", "photos"), scene, log)
+    with pytest.raises(UsageError, match="no use for --data; --cameras"):
+        context(recipe("renderer"), scene, log, Given(data=data))
+    with pytest.raises(UsageError, match=r"no use for --data$"):
+        context(recipe(), scene, log, Given(data=data))
+    with pytest.raises(UsageError, match="out of range"):
+        context(recipe("photos"), scene, log, Given(data=data, width=0))
+    with pytest.raises(UnreadableError, match="no such file"):
+        context(recipe("renderer", "photos"), scene, log, Given(data=data / "nothing"))
