@@ -26,6 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "codecs": CORE | {"transforms", "quant", "entropy", "container", "formats", "recipe", "tune"},
     "rate": CORE | {"codecs", "container", "metrics"},
     "api": CORE | {"codecs", "container", "formats", "rate", "transforms"},
+    "sequence": NOUNS | {"entropy", "formats"},
+    "stream": CORE | {"codecs", "container", "entropy", "formats", "quant", "sequence", "tune"},
     "kernels": set(NOUNS),
     "renderers": NOUNS | {"kernels"},
     "viewpoints": NOUNS | {"freespace", "upright"},

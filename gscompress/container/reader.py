@@ -91,6 +91,10 @@ class Reader:
             )
         return payload
 
+    def raw(self, offset: int, size: int) -> bytes:
+        """Bytes of the file as they are, unchecked."""
+        return bytes(self._view[offset : offset + size])
+
     def check(self) -> None:
         """Check every checksum, the index and the end marker. Raises UnreadableError, ChecksumError."""
         for placed in self.placed:

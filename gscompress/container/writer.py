@@ -32,9 +32,7 @@ def write(stream: BinaryIO, header: Mapping[str, Any], chunks: Iterable[Chunk]) 
 
     Raises UsageError when the header is no JSON or larger than 1 MiB.
     """
-    out = _Output(stream)
-    out.put(PREAMBLE.pack(MAGIC, MAJOR, MINOR))
-    out.chunk(HEAD, 0, 0, _header_bytes(header))
+    out = Writer(stream, header)
     held: Chunk | None = None
     for chunk in chunks:
         if held is not None:
@@ -42,21 +40,41 @@ def write(stream: BinaryIO, header: Mapping[str, Any], chunks: Iterable[Chunk]) 
         held = chunk
     if held is not None:
         out.data(held, last_of_level=True)
-    index_at = out.position
-    out.chunk(INDX, 0, 0, b"".join(out.index))
-    out.chunk(END, 0, 0, END_PAYLOAD.pack(index_at))
-    return out.position
+    return out.finish()
 
 
-class _Output:
-    """The stream, the position in it and the index so far."""
+class Writer:
+    """A file that grows chunk by chunk: the stream, the position in it and the index so far."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, header: Mapping[str, Any]) -> None:
+        """Writes signature and HEAD. Raises UsageError when the header is no JSON or larger than 1 MiB."""
         self._stream = stream
         self.position = 0
         self.index: list[bytes] = []
+        head = _header_bytes(header)
+        self._put(PREAMBLE.pack(MAGIC, MAJOR, MINOR))
+        self.chunk(HEAD, 0, 0, head)
 
-    def put(self, data: bytes) -> None:
+    def append(self, piece: bytes) -> None:
+        """Add whole chunks as ``container.piece`` packs them."""
+        start = self.position
+        at = 0
+        while at < len(piece):
+            name, flags, level, length, _ = CHUNK.unpack_from(piece, at)
+            self._listed(INDEX_ROW.pack(name, flags, level, start + at, length))
+            at += CHUNK.size + length
+        if at != len(piece):
+            raise ValueError("a piece must end where its last chunk does")
+        self._put(piece)
+
+    def finish(self) -> int:
+        """Write index and end marker; returns the size of the file in bytes."""
+        index_at = self.position
+        self.chunk(INDX, 0, 0, b"".join(self.index))
+        self.chunk(END, 0, 0, END_PAYLOAD.pack(index_at))
+        return self.position
+
+    def _put(self, data: bytes) -> None:
         self._stream.write(data)
         self.position += len(data)
 
@@ -67,11 +85,14 @@ class _Output:
 
     def chunk(self, kind: str, flags: int, level: int, payload: bytes) -> None:
         name = kind.encode("ascii")
-        self.index.append(INDEX_ROW.pack(name, flags, level, self.position, len(payload)))
+        self._listed(INDEX_ROW.pack(name, flags, level, self.position, len(payload)))
+        self._put(CHUNK.pack(name, flags, level, len(payload), checksum(name, flags, level, payload)))
+        self._put(payload)
+
+    def _listed(self, row: bytes) -> None:
+        self.index.append(row)
         if len(self.index) > MAX_CHUNKS:
             raise UsageError(f"more than {MAX_CHUNKS} chunks in one file")
-        self.put(CHUNK.pack(name, flags, level, len(payload), checksum(name, flags, level, payload)))
-        self.put(payload)
 
 
 def _header_bytes(header: Mapping[str, Any]) -> bytes:
