@@ -6,12 +6,12 @@ import io
 import json
 import os
 import sys
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 from gscompress import __version__
+from gscompress.cli.lazy import group
 from gscompress.errors import GscompressError
 
 VERBS = {
@@ -21,6 +21,7 @@ VERBS = {
     "info": "gscompress.cli.info:info",
     "render": "gscompress.cli.render:render",
     "eval": "gscompress.cli.eval:evaluate",
+    "stream": "gscompress.cli.stream:app",
     "bench": "gscompress.cli.bench:bench",
     "compare": "gscompress.cli.compare:compare",
     "view": "gscompress.cli.view:view",
@@ -35,22 +36,7 @@ EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED = 1, 2, 130, 141
 _CommandLineError: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
-class _Verbs(typer.core.TyperGroup):
-    """A group that imports a verb when it is asked for."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in VERBS:
-            return None
-        module, _, attribute = VERBS[cmd_name].partition(":")
-        one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        one.command(cmd_name)(getattr(import_module(module), attribute))
-        return typer.main.get_command(one)
-
-
-app = typer.Typer(cls=_Verbs, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(cls=group(VERBS), add_completion=False, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:
