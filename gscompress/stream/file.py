@@ -56,7 +56,7 @@ class StreamFile:
             raise UnreadableError(f"{path}: holds a single scene, not a stream")
         self.header, self.size, self.truncated = reader.header, reader.size, reader.truncated
         self._reader = reader
-        self.gops = _places(reader.placed)
+        self.gops = places(reader.placed)
         if not self.gops:
             raise UnreadableError(f"{path}: cut off before its first frame is complete")
         self.frames = sum(place.frames for place in self.gops)
@@ -73,17 +73,18 @@ class StreamFile:
         raise UnreadableError(f"the stream has frames 0 to {self.frames - 1}, not {frame}")
 
 
-def _places(chunks: Iterable[Placed]) -> tuple[Place, ...]:
-    places: list[Place] = []
+def places(chunks: Iterable[Placed]) -> tuple[Place, ...]:
+    """The GOPs that a file's chunks, in file order, make up. Raises UnreadableError."""
+    found: list[Place] = []
     number = 0
     for chunk in chunks:
         if chunk.kind not in (KEY, RESIDUAL):
             continue
         if chunk.kind == KEY:
-            places.append(Place(len(places), number, chunk.offset, ()))
-        if not places:
+            found.append(Place(len(found), number, chunk.offset, ()))
+        if not found:
             raise UnreadableError("the first frame is no key frame: the file is corrupt")
-        last = places[-1]
-        places[-1] = Place(last.index, last.first_frame, last.offset, (*last.frame_sizes, CHUNK.size + chunk.length))
+        last = found[-1]
+        found[-1] = Place(last.index, last.first_frame, last.offset, (*last.frame_sizes, CHUNK.size + chunk.length))
         number += 1
-    return tuple(places)
+    return tuple(found)

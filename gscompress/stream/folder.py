@@ -1,0 +1,63 @@
+"""Write a stream as a folder that any static web server can publish: manifest, init segments, one file per group.
+
+    OUT/manifest.json
+    OUT/q60/init.gscz                 signature and HEAD of a .gscz file
+    OUT/q60/000000-1f0c33aa.gop       the chunks of a group; the name holds their checksum, so it never changes meaning
+
+Files appear whole, by renaming; the manifest comes last, so that whatever it lists is there.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gscompress.container.writer import Writer
+from gscompress.stream import manifest as manifests
+from gscompress.stream.frames import Gop
+from gscompress.stream.manifest import Group, Manifest, Rendition, Segment
+
+
+class FolderWriter:
+    """Adds groups of pictures to a folder. ``publish`` makes those that were added visible.
+
+    headers: by rendition name, as of ``header_for``. Raises OSError when the disk does not take it.
+    """
+
+    def __init__(self, folder: Path, fps: float, headers: Mapping[str, Mapping[str, Any]]) -> None:
+        self._folder, self._fps = folder, fps
+        self._groups: dict[str, list[Group]] = {name: [] for name in headers}
+        self._inits: dict[str, Segment] = {}
+        self.size = 0
+        for name, header in headers.items():
+            (folder / name).mkdir(parents=True)
+            head = io.BytesIO()
+            Writer(head, header)
+            self._inits[name] = self._put(f"{name}/init.gscz", head.getvalue())
+
+    def add(self, rendition: str, gop: Gop) -> None:
+        """Write the next group of a rendition."""
+        path = f"{rendition}/{gop.index:06d}-{zlib.crc32(gop.data):08x}.gop"
+        self._groups[rendition].append(Group(gop.first_frame, gop.frames, self._put(path, gop.data)))
+
+    def publish(self, *, live: bool) -> Manifest:
+        """Write the manifest; ``live`` says that more will come."""
+        renditions = [Rendition(name, self._inits[name], tuple(groups)) for name, groups in self._groups.items()]
+        manifest = Manifest(self._fps, live, sorted(renditions, key=lambda rendition: rendition.size))
+        self._write(manifests.NAME, manifests.to_json(manifest))
+        return manifest
+
+    def _put(self, path: str, data: bytes) -> Segment:
+        self._write(path, data)
+        self.size += len(data)
+        return Segment(path, len(data), zlib.crc32(data))
+
+    def _write(self, path: str, data: bytes) -> None:
+        target = self._folder / path
+        hidden = target.with_name(f".{target.name}.part")
+        hidden.write_bytes(data)
+        os.replace(hidden, target)
