@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gscompress.codecs.base import Codec
 from gscompress.codecs.importance import Importance, assess
-from gscompress.codecs.part import Part, Shared
+from gscompress.codecs.part import Shared
 from gscompress.codecs.plan import Plan
 from gscompress.codecs.pruning import prune
+from gscompress.codecs.skeleton import Part, Skeleton, blank, window
 from gscompress.container.chunk import Chunk
 from gscompress.context import Context
 from gscompress.errors import UnreadableError
@@ -73,6 +74,10 @@ class DefaultCodec(Codec):
         return float(np.sqrt(12 * 10 ** (-(26 + 0.28 * self.quality) / 10)))
 
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
+        yield from self.plan(scene, ctx).chunks()
+
+    def plan(self, scene: Scene, ctx: Context) -> Plan:
+        """Everything that is decided before coding; extra columns of the scene move along with its rows."""
         ctx = ctx if self.renders else Context(seed=ctx.seed, log=ctx.log)
         tune = self.tune if ctx.renderer is not None and ctx.cameras else 0.0
         step = self.step / np.sqrt(max(len(scene), 1) * _PARAMETERS)
@@ -84,7 +89,7 @@ class DefaultCodec(Codec):
             count = steps_in(tune * (1 - _GEOMETRY_SHARE), kept, ctx)
             coloured = refine(coarse, scene, ctx, count, COLOUR_ONLY)
             plan = replace(plan, splats=replace(plan.splats, sh=coloured.splats.sh))
-        yield from plan.chunks()
+        return plan
 
     def _reduced(self, scene: Scene, ctx: Context, tune: float, step: float) -> tuple[Scene, Importance]:
         """The Gaussians that stay, tuned, and what they are worth. A search over qualities reuses those of one close
@@ -114,7 +119,8 @@ class DefaultCodec(Codec):
                 yield Scene(_joined([part.splats for part in parts]))
 
     def decode_whole(self, chunks: Iterable[Chunk]) -> Scene:
-        """The last scene of ``decode`` in less time: every part in one go, joined once."""
+        """The last scene of ``decode`` in less time: geometry and colour of every part side by side, joined in
+        place."""
         bases: list[Mapping[str, bytes]] = []
         bands: list[list[Mapping[str, bytes]]] = []
         shared: Shared | None = None
@@ -127,16 +133,18 @@ class DefaultCodec(Codec):
                 bands.append(streams)
         if shared is None:
             raise UnreadableError("the file holds no scene")
-        work = [(base, [band[i] for band in bands]) for i, base in enumerate(bases)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return Scene(_joined(list(pool.map(_decode_part, work, [shared] * len(work)))))
-
-
-def _decode_part(work: tuple[Mapping[str, bytes], list[Mapping[str, bytes]]], shared: Shared) -> Splats:
-    part = Part.decode(work[0], shared)
-    for streams in work[1]:
-        part.refine(streams)
-    return part.splats
+            skeletons = list(pool.map(Skeleton.decode, bases, [shared] * len(bases)))
+            ends = np.cumsum([len(skeleton) for skeleton in skeletons])
+            whole = blank(int(ends[-1]), shared.sh_columns)
+            work: list[Future[Any]] = []
+            for i, (skeleton, end) in enumerate(zip(skeletons, ends.tolist(), strict=True)):
+                room = window(whole, slice(end - len(skeleton), end))
+                work.append(pool.submit(skeleton.geometry, bases[i], room))
+                work.append(pool.submit(skeleton.colour, [band[i] for band in bands], room))
+            for done in work:
+                done.result()
+        return Scene(whole)
 
 
 def _levels(chunks: Iterable[Chunk]) -> Iterator[tuple[Shared, str, list[Mapping[str, bytes]]]]:

@@ -1,11 +1,13 @@
-"""A part: up to some 200,000 neighbouring Gaussians that are coded on their own. The unit of memory, threads and
-streaming."""
+"""A part: up to some 200,000 neighbouring Gaussians that are coded on their own. The unit of memory and streaming.
+
+``skeleton`` has the reverse.
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +15,11 @@ import numpy.typing as npt
 from gscompress.codecs import colour, geometry
 from gscompress.codecs.colour import Basis
 from gscompress.codecs.geometry import Classes
-from gscompress.codecs.positions import Box, decode_fine, encode_coarse, encode_fine, wanted_levels
+from gscompress.codecs.positions import Box, encode_coarse, encode_fine, wanted_levels
 from gscompress.codecs.steps import Steps
-from gscompress.codecs.synthesis import add_band, quats_from_parameters
 from gscompress.entropy.neighbours import nearest_earlier
-from gscompress.entropy.octree import decode_tree
 from gscompress.errors import UnreadableError
-from gscompress.quant.exact import LOG2E, log, log_opacities_to_logits, sharpen
+from gscompress.quant.exact import LOG2E, log
 from gscompress.quant.rotation import sort_axes
 from gscompress.scene import Splats
 
@@ -27,7 +27,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 # A reader refuses a part with more Gaussians than these: memory stays a small multiple of the file.
-_FREE_ROWS, _ROWS_PER_BYTE = 1024, 8
+FREE_ROWS, ROWS_PER_BYTE = 1024, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def encode_base(splats: Splats, classes: Classes, shared: Shared) -> tuple[dict[
     scales_data, scales = geometry.encode_scales(widened, steps, classes, near)
     t = np.logaddexp(0.0, -splats.logit_opacities.astype(np.float64))
     opacity_data, opacity = geometry.encode_opacities(np.maximum(t, 1e-4), steps, classes, scales, near)
-    wanted = wanted_levels(shared.box, _log2_cells(steps, classes, scales))
+    wanted = wanted_levels(shared.box, log2_cells(steps, classes, scales))
     streams = {
         "info": struct.pack("<I", len(splats)),
         "position.tree": tree,
@@ -81,14 +81,14 @@ def encode_base(splats: Splats, classes: Classes, shared: Shared) -> tuple[dict[
         **geometry.encode_rotations(axes, steps, classes, scales, near),
         "dc": colour.encode_dc(splats.sh[:, 0], steps, classes, opacity, near),
     }
-    missing = (len(splats) - _FREE_ROWS) // _ROWS_PER_BYTE - sum(map(len, streams.values()))
+    missing = (len(splats) - FREE_ROWS) // ROWS_PER_BYTE - sum(map(len, streams.values()))
     if missing > 0:
         # Identical Gaussians cost next to nothing; readers refuse what looks like a decompression bomb.
         streams["padding"] = bytes(missing + 1)
     return streams, near
 
 
-def _log2_cells(steps: Steps, classes: Classes, scales: F64) -> F64:
+def log2_cells(steps: Steps, classes: Classes, scales: F64) -> F64:
     """log2 of the position step in scene units: so many sigmas of the thinnest axis."""
     return log2_of(steps.of("position", classes.shape)) + scales[:, 2] * LOG2E
 
@@ -97,61 +97,6 @@ def log2_of(steps: F64) -> F64:
     """log2 of steps, which take few distinct values: exact arithmetic on each of those."""
     values, inverse = np.unique(steps, return_inverse=True)
     return np.array([log(v) * LOG2E for v in values])[inverse]
-
-
-@dataclass
-class Part:
-    """A part while it is being decoded: the base, then one band of SH after the other."""
-
-    shared: Shared
-    classes: Classes
-    near: I32
-    splats: Splats  # with the file's SH degree; coefficients of bands to come are zero
-    before: I64 = field(init=False)
-    bands: int = 0
-
-    def __post_init__(self) -> None:
-        self.before = np.full(len(self.splats), 7, np.int64)
-
-    @staticmethod
-    def decode(streams: Mapping[str, bytes], shared: Shared) -> Part:
-        """Raises UnreadableError, KeyError for a missing stream."""
-        steps = shared.steps
-        if len(streams["info"]) != 4:
-            raise UnreadableError("a part's count is malformed: the file is corrupt")
-        rows = struct.unpack("<I", streams["info"])[0]
-        if rows > _FREE_ROWS + _ROWS_PER_BYTE * sum(map(len, streams.values())):
-            raise UnreadableError(f"a part claims {rows} Gaussians in too few bytes: the file is corrupt")
-        coarse, known = decode_tree(streams["position.tree"], rows)
-        near = nearest_earlier(coarse)
-        classes = Classes.decode(streams["classes"], rows, near)
-        scales = geometry.decode_scales(streams["scale"], rows, steps, classes, near)
-        opacity = geometry.decode_opacities(streams["opacity"], rows, steps, classes, scales, near)
-        wanted = wanted_levels(shared.box, _log2_cells(steps, classes, scales))
-        turned = geometry.decode_rotations(dict(streams), rows, steps, classes, scales, near)
-        dc = colour.decode_dc(streams["dc"], rows, steps, classes, opacity, near)
-        splats = Splats(
-            means=decode_fine(shared.box, streams["position.fine"], coarse, known, wanted),
-            log_scales=sharpen(scales, steps.blur),
-            quats=quats_from_parameters(*turned),
-            logit_opacities=log_opacities_to_logits(np.maximum(opacity, 1e-4)),
-            sh=np.concatenate([dc, np.zeros((rows, shared.sh_columns), np.float32)], axis=1).reshape(rows, -1, 3)
-            if rows
-            else np.zeros((0, shared.sh_columns // 3 + 1, 3), np.float32),
-        )
-        return Part(shared, classes, near, splats)
-
-    def refine(self, streams: Mapping[str, bytes]) -> None:
-        """Add the next band of SH."""
-        band, steps = colour.bands(self.shared.sh_columns)[self.bands], self.shared.steps
-        symbols, lengths = colour.decode_band(
-            streams["sh.lengths"], streams["sh"], band.stop - band.start, self.before, steps, self.classes, self.near
-        )
-        flat = self.splats.sh.reshape(len(self.splats), self.shared.sh_columns + 3).copy()
-        add_band(flat, symbols, lengths, steps.of("sh", self.classes.colour), self.shared.basis.matrix[band])
-        self.splats = replace(self.splats, sh=flat.reshape(self.splats.sh.shape))
-        self.before = lengths
-        self.bands += 1
 
 
 def encode_bands(symbols: I64, classes: Classes, near: I32, shared: Shared) -> list[dict[str, bytes]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscompress.entropy.octree import LEVELS, decode_tree, encode_tree, morton_order
+from gscompress.entropy.octree import LEVELS, encode_tree, morton_order
 from gscompress.entropy.raw_bits import pack_refinement, unpack_refinement
 from gscompress.errors import UnreadableError
 
@@ -66,9 +66,10 @@ def order(box: Box, means: npt.NDArray[Any]) -> I64:
 
 def encode_coarse(box: Box, means: npt.NDArray[Any]) -> tuple[bytes, I64, I64]:
     """The tree stream; the coarse coordinates as the decoder will see them, and their known levels."""
-    stream, known = encode_tree(box.to_grid(means))
-    coarse, _ = decode_tree(stream, len(means))
-    return stream, coarse, known
+    grid = box.to_grid(means)
+    stream, known = encode_tree(grid)
+    missing = 30 - (known[:, None] + 2 - np.arange(3)) // 3
+    return stream, grid >> missing << missing, known
 
 
 def encode_fine(box: Box, means: npt.NDArray[Any], known: I64, wanted: I64) -> bytes:
@@ -83,6 +84,3 @@ def decode_fine(box: Box, data: bytes, coarse: I64, known: I64, wanted: I64) -> 
     bits = (depth[:, None] + 2 - axis) // 3
     centre = filled + np.where(bits < 30, np.int64(1) << np.maximum(29 - bits, 0), 0)
     return (np.asarray(box.origin) + centre * (box.extent / _GRID)).astype(np.float32)
-
-
-__all__ = ["Box", "decode_fine", "decode_tree", "encode_coarse", "encode_fine", "order", "wanted_levels"]
