@@ -10,6 +10,7 @@ STREAM_VERBS = {
     "encode": "gscompress.cli.stream_encode:encode",
     "info": "gscompress.cli.stream_info:info",
     "decode": "gscompress.cli.stream_decode:decode",
+    "serve": "gscompress.cli.stream_serve:serve",
 }
 
 app = typer.Typer(cls=group(STREAM_VERBS), add_completion=False, rich_markup_mode=None)

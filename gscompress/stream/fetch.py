@@ -7,30 +7,48 @@ import random
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gscompress.stream.manifest import Segment
 from gscompress.stream.throughput import Throughput
 from gscompress.stream.transport import Missing, Transport
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long to try. tries: for a segment that the server does not have or that is damaged.
 
-    seconds: for one whose server is down or does not answer. first, longest: seconds of the waits between tries,
-    which double each time and vary by half at random, so that many clients do not come back at the same moment.
+    seconds: for one whose server is down or does not answer; ``stall`` seconds without a byte are no answer.
+    first, longest: seconds of the waits between tries, which double each time and vary by half at random, so that many
+    clients do not come back at the same moment.
     """
 
     tries: int = 3
     seconds: float = 10.0
+    stall: float = 4.0
     first: float = 0.1
     longest: float = 2.0
 
     def wait(self, failures: int) -> float:
         """Seconds before the next try."""
         return min(self.longest, self.first * 2.0 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)
+
+
+async def persist(attempt: Callable[[int], Awaitable[T]], patience: Patience) -> T:
+    """The result of ``attempt``, which is told how many failures there were. Raises its last Missing."""
+    failures, deadline = 0, time.monotonic() + patience.seconds
+    while True:
+        try:
+            return await attempt(failures)
+        except Missing as error:
+            failures += 1
+            if time.monotonic() > deadline or (not error.again and failures >= patience.tries):
+                raise
+        await asyncio.sleep(patience.wait(failures))
 
 
 class Fetcher:
@@ -51,16 +69,12 @@ class Fetcher:
 
     async def fetch(self, pick: Callable[[int], Segment]) -> bytes:
         """The bytes of ``pick(0)``, after a failure those of ``pick(1)`` and so on. Raises Missing."""
-        failures, deadline = 0, time.monotonic() + self._patience.seconds
-        while True:
-            try:
-                return await self._segment(pick(failures))
-            except Missing as error:
-                failures += 1
-                if time.monotonic() > deadline or (not error.again and failures >= self._patience.tries):
-                    raise
-            self.retries += 1
-            await asyncio.sleep(self._patience.wait(failures))
+
+        async def attempt(failures: int) -> bytes:
+            self.retries += failures > 0
+            return await self._segment(pick(failures))
+
+        return await persist(attempt, self._patience)
 
     async def _segment(self, segment: Segment) -> bytes:
         """The checked bytes of a segment. Raises Missing."""

@@ -12,8 +12,8 @@ from gscompress.stream.transport import Missing
 if TYPE_CHECKING:
     import aiohttp
 
-CONNECT, STALL = 5.0, 4.0
-"""Seconds to wait for a connection, and for the next byte on it."""
+CONNECT = 5.0
+"""Seconds to wait for a connection."""
 CONNECTIONS = 4
 _BLOCK = 1 << 16
 
@@ -29,9 +29,12 @@ def base_and_name(url: str) -> tuple[str, str]:
 
 
 class Http:
-    """Files below a URL. A file read by ranges must stay the same while it is read: its ETag is watched."""
+    """Files below a URL. A file read by ranges must stay the same while it is read: its ETag is watched.
 
-    def __init__(self, base: str, stall: float = STALL) -> None:
+    stall: seconds to wait for the next byte.
+    """
+
+    def __init__(self, base: str, stall: float) -> None:
         try:
             import aiohttp
         except ImportError:

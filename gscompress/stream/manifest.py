@@ -108,6 +108,11 @@ class Manifest:
         )
 
 
+def is_safe(path: str) -> bool:
+    """Whether a relative path stays below where it starts and names nothing hidden."""
+    return _PATH.fullmatch(path) is not None
+
+
 def to_json(manifest: Manifest) -> bytes:
     """The manifest as the bytes of ``manifest.json``. Same manifest, same bytes."""
     body = {
@@ -159,7 +164,7 @@ def _check(manifest: Manifest) -> None:
 
 
 def _rendition(item: Mapping[str, Any]) -> Rendition:
-    if not isinstance(item["name"], str) or not _PATH.fullmatch(item["name"]):
+    if not isinstance(item["name"], str) or not is_safe(item["name"]):
         raise ValueError("a rendition's name may have letters, digits, - and _")
     groups = [
         Group(_whole(one["first_frame"], 1 << 32), _whole(one["frames"], MAX_GOP, 1), _segment(one))
@@ -172,7 +177,7 @@ def _rendition(item: Mapping[str, Any]) -> Rendition:
 
 def _segment(item: Mapping[str, Any]) -> Segment:
     path = item["path"]
-    if not isinstance(path, str) or not _PATH.fullmatch(path):
+    if not isinstance(path, str) or not is_safe(path):
         raise ValueError("a segment's path leaves the stream's folder")
     return Segment(path, _whole(item["bytes"], MAX_SEGMENT, 1), int(item["crc32"], 16) & 0xFFFFFFFF)
 

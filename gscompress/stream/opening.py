@@ -22,6 +22,7 @@ from gscompress.container.reader import Reader
 from gscompress.errors import UnreadableError
 from gscompress.stream import manifest as manifests
 from gscompress.stream.client import Decoder, StreamClient
+from gscompress.stream.fetch import Patience, persist
 from gscompress.stream.file import Place, StreamFile, places
 from gscompress.stream.frames import GopDecoder
 from gscompress.stream.manifest import Group, Manifest, Rendition, Segment
@@ -30,6 +31,8 @@ from gscompress.stream.transport import Disk, Missing, Transport, place
 
 FILE = "file"
 """Name of the only rendition of a single file."""
+HASTE = Patience(seconds=2.0)
+"""A stream that cannot even be opened is no reason to wait long."""
 
 
 def decoder_of(init: bytes) -> Decoder:
@@ -44,21 +47,27 @@ async def open_stream(
 
     Raises UnreadableError, UsageError for an unknown scheme, MissingExtraError without aiohttp for URLs.
     """
-    transport, name = place(where)
+    options = options or Options()
+    transport, name = place(where, options.patience.stall)
     try:
-        if name.partition("?")[0].endswith(".gscz"):
-            local = isinstance(transport, Disk)
-            manifest = _local_manifest(Path(where)) if local else await _file_manifest(transport, name)
-            return StreamClient(transport, manifest, decoder, _no_news, options or Options())
-        name = name or manifests.NAME
-        manifest = manifests.from_json(await transport.read(name, manifests.MAX_BYTES))
-        return StreamClient(transport, manifest, decoder, _news_of(transport, name), options or Options())
+        single = name.partition("?")[0].endswith(".gscz")
+        if single and isinstance(transport, Disk):
+            manifest = _local_manifest(Path(where))
+        else:
+            read = _file_manifest if single else _manifest
+            name = name or manifests.NAME
+            manifest = await persist(lambda _: read(transport, name), HASTE)
+        return StreamClient(transport, manifest, decoder, _no_news if single else _news_of(transport, name), options)
     except BaseException as error:
         await transport.close()
         if isinstance(error, (Missing, UnreadableError)):
             text = str(error)
             raise UnreadableError(text if text.startswith(where) else f"{where}: {text}") from None
         raise
+
+
+async def _manifest(transport: Transport, name: str) -> Manifest:
+    return manifests.from_json(await transport.read(name, manifests.MAX_BYTES))
 
 
 async def _no_news() -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from gscompress.stream.fetch import Fetcher, Patience
+from gscompress.stream.fetch import Fetcher, Patience, persist
 from gscompress.stream.manifest import Group, Manifest, Rendition, Segment
 from gscompress.stream.throughput import choose
 from gscompress.stream.transport import Missing
@@ -145,18 +145,12 @@ class Window:
 
     async def _look(self) -> None:
         """Ask for a newer manifest; while groups are in hand, a server that does not answer is no reason to stop."""
-        deadline, failures = time.monotonic() + self._options.patience.seconds, 0
-        while True:
-            try:
-                newer = await self._news()
-                break
-            except Missing:
-                failures += 1
-                if not self._tasks and time.monotonic() > deadline:
-                    raise
-                if self._tasks:
-                    return
-                await asyncio.sleep(self._options.patience.wait(failures))
+        try:
+            newer = await (self._news() if self._tasks else persist(lambda _: self._news(), self._options.patience))
+        except Missing:
+            if not self._tasks:
+                raise
+            return
         self._looked = time.monotonic()
         if newer is not None and newer != self.manifest:
             if not newer.continues(self.manifest):

@@ -75,8 +75,10 @@ class Disk:
         return data
 
 
-def place(where: str) -> tuple[Transport, str]:
+def place(where: str, stall: float) -> tuple[Transport, str]:
     """The transport for a URL or a path, and the name of the thing in it ("" for the folder itself).
+
+    stall: seconds without a byte after which a server's answer is given up.
 
     Raises UnreadableError for a missing path, UsageError for an unknown scheme, MissingExtraError without aiohttp.
     """
@@ -87,7 +89,7 @@ def place(where: str) -> tuple[Transport, str]:
         from gscompress.stream.http import Http, base_and_name
 
         base, name = base_and_name(where)
-        return Http(base), name
+        return Http(base, stall), name
     path = Path(where)
     if not path.exists():
         raise UnreadableError(f"{where}: no such file or folder")
