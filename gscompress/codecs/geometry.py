@@ -68,8 +68,8 @@ def _scale_side(steps: Steps, classes: Classes, near: I32) -> Side:
     return Side(first=classes.shape.astype(np.uint16), near=near, steps=steps.units("scale", classes.shape))
 
 
-def encode_scales(widened: F64, steps: Steps, classes: Classes, near: I32) -> tuple[bytes, F64]:
-    """Widened log scales (N, 3), descending: the largest, then how much each next one is smaller."""
+def round_scales(widened: F64, steps: Steps, classes: Classes) -> I64:
+    """Symbols (N, 3) of widened log scales (N, 3), descending: the largest, then how much each next one is smaller."""
     step = steps.of("scale", classes.shape)
     first = np.floor((widened[:, 0] - steps.scale_offset) / step + 0.5)
     kept = steps.scale_offset + first * step
@@ -78,17 +78,25 @@ def encode_scales(widened: F64, steps: Steps, classes: Classes, near: I32) -> tu
         drop = np.maximum(np.floor((kept - widened[:, k]) / step + 0.5), 0)
         symbols.append(drop)
         kept = kept - drop * step
-    stacked = np.stack(symbols, 1).astype(np.int64)
-    return encode_one(_SCALES, stacked, _scale_side(steps, classes, near)), _scales(stacked, steps, step)
+    return np.stack(symbols, 1).astype(np.int64)
+
+
+def encode_scales(widened: F64, steps: Steps, classes: Classes, near: I32) -> tuple[bytes, F64]:
+    """The stream of widened log scales (N, 3), descending, and what it decodes to."""
+    symbols = round_scales(widened, steps, classes)
+    stream = encode_one(_SCALES, symbols, _scale_side(steps, classes, near))
+    return stream, restored_scales(symbols, steps, classes)
 
 
 def decode_scales(data: bytes, rows: int, steps: Steps, classes: Classes, near: I32) -> F64:
     symbols = decode_one(_SCALES, data, rows, _scale_side(steps, classes, near))
     # e^60 scene units is beyond any scene; the bound keeps what follows finite for corrupt input.
-    return np.clip(_scales(symbols, steps, steps.of("scale", classes.shape)), -60.0, 60.0)
+    return np.clip(restored_scales(symbols, steps, classes), -60.0, 60.0)
 
 
-def _scales(symbols: I64, steps: Steps, step: F64) -> F64:
+def restored_scales(symbols: I64, steps: Steps, classes: Classes) -> F64:
+    """Widened log scales (N, 3) from their symbols."""
+    step = steps.of("scale", classes.shape)
     first = steps.scale_offset + symbols[:, 0] * step
     second = first - symbols[:, 1] * step
     return np.stack([first, second, second - symbols[:, 2] * step], 1)
@@ -118,49 +126,55 @@ def decode_opacities(data: bytes, rows: int, steps: Steps, classes: Classes, sca
 
 
 @dataclass(frozen=True, slots=True)
-class _Turns:
+class Turns:
     """What the decoded scales say of a rotation's coding: the leading axis, and the steps of direction and angle."""
 
     lead: I64
     direction: F64  # (N,) in units of the warped tangent
     turns: F64  # (N,) how many steps the angle's half circle has
-    faces: Side
-    directions: Side
-    angles: Side
 
     @staticmethod
-    def given(steps: Steps, classes: Classes, scales: F64, near: I32) -> _Turns:
+    def given(steps: Steps, classes: Classes, scales: F64) -> Turns:
         lead = leading_axis(scales)
         upper, lower = scales[:, 0] - scales[:, 1], scales[:, 1] - scales[:, 2]
         base = np.ldexp(steps.turn, classes.shape.astype(np.int32))
         direction = np.clip(np.ldexp(base, -turn_octaves(upper + lower).astype(np.int32)), 2.0**-16, 0.8) / _QUARTER
         about = turn_octaves(np.where(lead == 0, lower, upper)).astype(np.int32)
         turns = np.maximum(np.floor(np.pi / np.maximum(np.ldexp(base, -about), 2.0**-16) + 0.5), 1)
-        level = np.clip(-exponent(direction), 0, _DIRECTION_LEVELS - 1)
-        half = np.clip(half_octave(turns), 0, _ANGLE_LEVELS - 1)
-        return _Turns(
-            lead,
-            direction,
-            turns,
-            Side(first=(lead // 2).astype(np.uint16), near=near),
-            Side(first=level.astype(np.uint16), near=near, steps=np.maximum(direction * 1024, 1).astype(np.int32)),
-            Side(first=half.astype(np.uint16), near=near, steps=np.maximum(16384 / turns, 1).astype(np.int32)),
-        )
+        return Turns(lead, direction, turns)
 
-    def with_faces(self, face: I64) -> Side:
-        return Side(self.directions.first, face.astype(np.uint16), self.directions.near, self.directions.steps)
+    def round(self, axes: F64) -> tuple[I64, F64, F64]:
+        """Symbols of axes (N, 3, 3): faces (N,), warped tangents (N, 2), angles (N,)."""
+        face, parameters = to_parameters(axes, self.lead)
+        warped = np.floor(parameters[:, :2] / self.direction[:, None] + 0.5)
+        return face, warped, np.floor(parameters[:, 2] / np.pi * self.turns + 0.5) % self.turns
+
+    def parameters(self, warped: npt.NDArray[Any], angle: npt.NDArray[Any]) -> F64:
+        """(N, 3) as ``quant.rotation`` takes them."""
+        tangents = np.clip(warped * self.direction[:, None], -1.0, 1.0)
+        return np.column_stack([tangents, np.minimum(angle, self.turns) * np.pi / self.turns])
+
+    def faces(self, near: I32) -> Side:
+        return Side(first=(self.lead // 2).astype(np.uint16), near=near)
+
+    def directions(self, face: I64, near: I32) -> Side:
+        level = np.clip(-exponent(self.direction), 0, _DIRECTION_LEVELS - 1)
+        steps = np.maximum(self.direction * 1024, 1).astype(np.int32)
+        return Side(level.astype(np.uint16), face.astype(np.uint16), near, steps)
+
+    def angles(self, near: I32) -> Side:
+        half = np.clip(half_octave(self.turns), 0, _ANGLE_LEVELS - 1)
+        return Side(half.astype(np.uint16), near=near, steps=np.maximum(16384 / self.turns, 1).astype(np.int32))
 
 
 def encode_rotations(axes: F64, steps: Steps, classes: Classes, scales: F64, near: I32) -> dict[str, bytes]:
     """Axes (N, 3, 3) of Gaussians with decoded widened ``scales``: face, direction and angle streams."""
-    plan = _Turns.given(steps, classes, scales, near)
-    face, parameters = to_parameters(axes, plan.lead)
-    warped = np.floor(parameters[:, :2] / plan.direction[:, None] + 0.5)
-    angle = np.floor(parameters[:, 2] / np.pi * plan.turns + 0.5) % plan.turns
+    plan = Turns.given(steps, classes, scales)
+    face, warped, angle = plan.round(axes)
     return {
-        "rotation.face": encode_one(_FACES, face[:, None], plan.faces),
-        "rotation.direction": encode_one(_DIRECTIONS, warped, plan.with_faces(face)),
-        "rotation.angle": encode_one(_ANGLES, angle[:, None], plan.angles),
+        "rotation.face": encode_one(_FACES, face[:, None], plan.faces(near)),
+        "rotation.direction": encode_one(_DIRECTIONS, warped, plan.directions(face, near)),
+        "rotation.angle": encode_one(_ANGLES, angle[:, None], plan.angles(near)),
     }
 
 
@@ -168,11 +182,10 @@ def decode_rotations(
     streams: dict[str, bytes], rows: int, steps: Steps, classes: Classes, scales: F64, near: I32
 ) -> tuple[I64, F64, I64]:
     """Face (N,), parameters (N, 3) and leading axis (N,), as ``quant.rotation`` takes them."""
-    plan = _Turns.given(steps, classes, scales, near)
-    face = decode_one(_FACES, streams["rotation.face"], rows, plan.faces)[:, 0]
+    plan = Turns.given(steps, classes, scales)
+    face = decode_one(_FACES, streams["rotation.face"], rows, plan.faces(near))[:, 0]
     if rows and face.max() > 2:
         raise UnreadableError("a rotation lies on a cube face that does not exist: the file is corrupt")
-    warped = decode_one(_DIRECTIONS, streams["rotation.direction"], rows, plan.with_faces(face))
-    angle = decode_one(_ANGLES, streams["rotation.angle"], rows, plan.angles)[:, 0]
-    tangents = np.clip(warped * plan.direction[:, None], -1.0, 1.0)
-    return face, np.column_stack([tangents, np.minimum(angle, plan.turns) * np.pi / plan.turns]), plan.lead
+    warped = decode_one(_DIRECTIONS, streams["rotation.direction"], rows, plan.directions(face, near))
+    angle = decode_one(_ANGLES, streams["rotation.angle"], rows, plan.angles(near))[:, 0]
+    return face, plan.parameters(warped, angle), plan.lead
