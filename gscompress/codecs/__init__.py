@@ -10,6 +10,8 @@ CODECS: Registry[type[Codec]] = Registry(
     "codec",
     {
         "default": f"{_HERE}.default:DefaultCodec",
+        "compact3d": f"{_HERE}.compact3d:Compact3dCodec",
+        "c3dgs": f"{_HERE}.c3dgs:C3dgsCodec",
         "lossless": f"{_HERE}.lossless:LosslessCodec",
     },
 )

@@ -1,0 +1,211 @@
+"""Compressed 3DGS: codebooks weighted by sensitivity, tuning with quantization in view, coding along a curve.
+
+Niedermayr et al., "Compressed 3D Gaussian Splatting for Accelerated Novel View Synthesis" (CVPR 2024). A Gaussian's
+sensitivity is how much the energy of all pictures changes with its parameters; Gaussians that no picture shows go, the
+k-means of colours (all SH as one vector) and of shapes (covariances of unit size) are weighted by it, and the most
+sensitive Gaussians keep values of their own. What comes behind is ours: the tree of positions and the context models
+of the default codec instead of DEFLATE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from gscompress.codecs.base import PHOTOS_OR_RENDERS, Codec
+from gscompress.codecs.code_tables import (
+    STEPS,
+    by_popularity,
+    columns,
+    decode_codes,
+    decode_indices,
+    encode_codes,
+    encode_indices,
+    logits_of_levels,
+    pack_info,
+    padding,
+    position_levels,
+    unpack_info,
+)
+from gscompress.codecs.ellipsoids import from_covariances, in_one_form, unit_covariances
+from gscompress.codecs.geometry import decode_one, encode_one
+from gscompress.codecs.positions import Box, decode_fine, encode_coarse, encode_fine, order
+from gscompress.codecs.shared_codes import SharedCodes
+from gscompress.container.chunk import Chunk
+from gscompress.context import Context
+from gscompress.entropy.neighbours import nearest_earlier
+from gscompress.entropy.octree import decode_tree
+from gscompress.entropy.plane import Shape, Side
+from gscompress.errors import UnreadableError, UsageError
+from gscompress.quant.vector import assign, fit_kmeans
+from gscompress.recipe import Recipe
+from gscompress.scene import Scene, Splats
+from gscompress.transforms.clean import Clean
+from gscompress.tune.loop import fit
+from gscompress.tune.splat_model import Rates
+from gscompress.tune.targets import targets
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+_GAUSSIANS_PER_CODE = 4  # a codebook for few Gaussians would outweigh them
+_SIZES = Shape(columns=1, first_classes=1, second_classes=1, signed=True)
+
+
+@dataclass(frozen=True)
+class C3dgsCodec(Codec):
+    """updates: of the tuning after clustering. colours, shapes: most codes of each. own: share of the Gaussians, the
+    most sensitive ones, with a colour resp. shape of their own. weighted: whether k-means looks at sensitivities.
+    """
+
+    updates: int = 2000
+    colours: int = 4096
+    shapes: int = 4096
+    own: float = 0.01
+    weighted: bool = True
+
+    name: ClassVar[str] = "c3dgs"
+    version: ClassVar[int] = 1
+    cites: ClassVar[str] = "Niedermayr et al. 2024, arXiv:2401.02436"
+    kinds: ClassVar[frozenset[str]] = frozenset({"BASE"})
+
+    def __post_init__(self) -> None:
+        if self.updates < 0 or min(self.colours, self.shapes) < 1 or not 0 <= self.own <= 1:
+            raise UsageError("c3dgs: updates must not be negative, codes at least 1, own between 0 and 1")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"renderer", PHOTOS_OR_RENDERS})
+
+    def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
+        scene = replace(scene, splats=in_one_form(scene.splats))
+        views = targets(scene, ctx) if ctx.renderer is not None and len(scene) else []
+        scene, colour, shape = _sensitive(scene, ctx) if views else (scene, *np.ones((2, len(scene))))
+        model = self._clustered(scene, colour, shape, ctx.seed)
+        if views:
+            fit(model, views, ctx, self.updates, title="Tuning codes")
+        yield Chunk("BASE", 0, _streams(model, scene.splats.sh_degree))
+
+    def _clustered(self, scene: Scene, colour: F64, shape: F64, seed: int) -> SharedCodes:
+        splats, rates = scene.splats, Rates()
+        flat = splats.sh.reshape(len(splats), splats.sh.shape[1] * 3)
+        covariances, size = unit_covariances(splats.log_scales, splats.quats)
+        colours, which_colour = self._codebook(flat, self.colours, colour, seed)
+        shapes, which_shape = self._codebook(covariances, self.shapes, shape, seed)
+        return SharedCodes(
+            scene,
+            size.astype(np.float32),
+            colours.reshape(len(colours), *splats.sh.shape[1:]),
+            from_covariances(shapes),
+            which_colour,
+            which_shape,
+            rates,
+        )
+
+    def _codebook(self, values: F32, most: int, sensitivity: F64, seed: int) -> tuple[F32, I64]:
+        """Codes and indices: k-means, and behind them the values of the Gaussians that keep their own."""
+        rows = len(values)
+        if not rows:
+            return values, np.zeros(0, np.int64)
+        own = np.argsort(-sensitivity, kind="stable")[: round(self.own * rows)]
+        shared = np.setdiff1d(np.arange(rows), own)
+        weights = sensitivity / sensitivity.mean() if self.weighted else np.ones(rows)
+        size = max(1, min(most, rows // _GAUSSIANS_PER_CODE))
+        indices = np.empty(rows, np.int64)
+        codes = values[:0]
+        if len(shared):
+            book = fit_kmeans(values[shared], size, weights[shared], iterations=8, seed=seed)
+            codes, indices[shared] = book.codes, assign(values[shared], book)
+        indices[own] = len(codes) + np.arange(len(own))
+        return np.concatenate([codes, values[own]]), indices
+
+    def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
+        for chunk in chunks:
+            yield Scene(_splats(chunk.streams))
+
+
+def _sensitive(scene: Scene, ctx: Context) -> tuple[Scene, F64, F64]:
+    """The Gaussians that some picture shows, and the sensitivities of their colours and shapes: the largest, over a
+    vector's entries, of the sum over all pictures of |d(sum of all pixels) / d entry|."""
+    renderer: Any = ctx.need_renderer("measuring sensitivities")
+    colour, shape, shown = np.zeros(scene.splats.sh.shape), np.zeros((len(scene), 7)), np.zeros(len(scene))
+    with ctx.log.phase("Measuring sensitivities", len(ctx.cameras)) as tick:
+        for camera in ctx.cameras:
+            _, found = renderer.render_with_grad(scene, camera, lambda image: np.ones_like(image.rgb))
+            colour += np.abs(found.sh)
+            shape += np.abs(np.hstack([found.log_scales, found.quats]))
+            shown += found.contribution
+            tick(1)
+    keep = shown > 0
+    ctx.log.info(f"{np.count_nonzero(~keep):,} of {len(scene):,} Gaussians show in no view")
+    if not keep.any():
+        return scene, *np.ones((2, len(scene)))
+    floor = 1e-12
+    return (
+        replace(scene, splats=scene.splats.take(keep)),
+        np.maximum(colour[keep].max(axis=(1, 2)), floor),
+        np.maximum(shape[keep].max(axis=1), floor),
+    )
+
+
+def _streams(model: SharedCodes, degree: int) -> dict[str, bytes]:
+    box, (dc, sh), (scales, quats) = Box.around(model.means), model.colours(), model.shapes()
+    rows = order(box, model.means)
+    means, levels = model.means[rows], position_levels(box, model.scene().splats)
+    tree, coarse, known = encode_coarse(box, means)
+    near = nearest_earlier(coarse)
+    colours, colour = by_popularity(np.hstack([dc, sh]), model.colour[rows])
+    shapes, shape = by_popularity(np.hstack([scales, quats]), model.shape[rows])
+    size = np.rint(model.size()[rows] / STEPS["scale"])
+    streams = {
+        "info": pack_info(len(rows), degree, levels),
+        "box": box.pack(),
+        "position.tree": tree,
+        "position.fine": encode_fine(box, means, known, np.full(len(rows), levels)),
+        "opacity": encode_indices(model.levels()[rows], near),
+        "size": encode_one(_SIZES, size[:, None], Side(near=near)),
+        "colour": encode_indices(colour),
+        "shape": encode_indices(shape),
+        "dc.codes": encode_codes(colours[:, :3], "dc"),
+        "scale.codes": encode_codes(shapes[:, :3], "scale"),
+        "rotation.codes": encode_codes(shapes[:, 3:], "rotation"),
+    }
+    if degree:
+        streams["sh.codes"] = encode_codes(colours[:, 3:], "sh")
+    return streams | padding(len(rows), streams)
+
+
+def _splats(streams: Mapping[str, bytes]) -> Splats:
+    """Raises UnreadableError, KeyError for a missing stream."""
+    rows, degree, levels = unpack_info(streams)
+    box = Box.unpack(streams["box"])
+    coarse, known = decode_tree(streams["position.tree"], rows)
+    near = nearest_earlier(coarse)
+    means = decode_fine(box, streams["position.fine"], coarse, known, np.full(rows, levels, np.int64))
+    codes = {name: decode_codes(streams[f"{name}.codes"], width, name) for name, width in columns(degree).items()}
+    pairs = {("dc", "sh"): "colour", ("scale", "rotation"): "shape"}
+    found = dict[str, F32]()
+    for names, stream in pairs.items():
+        tables = [codes[name] for name in names if name in codes]
+        if len({len(table) for table in tables}) != 1:
+            raise UnreadableError("two halves of a codebook differ in length: the file is corrupt")
+        index = decode_indices(streams[stream], rows, len(tables[0]))
+        found |= {name: codes[name][index] for name in names if name in codes}
+    size = decode_one(_SIZES, streams["size"], rows, Side(near=near))[:, 0]
+    # e^60 scene units is beyond any scene; the bound keeps what follows finite for corrupt input.
+    scales = np.clip(found["scale"] + (size * STEPS["scale"]).astype(np.float32)[:, None], -60.0, 60.0)
+    logits = logits_of_levels(decode_indices(streams["opacity"], rows, 256, near))
+    sh = np.concatenate([found[name] for name in ("dc", "sh") if name in found], axis=1)
+    return Splats(means, scales, found["rotation"], logits, sh.reshape(rows, (degree + 1) ** 2, 3))
+
+
+C3DGS = Recipe(
+    "c3dgs",
+    "Niedermayr et al. 2024: codebooks weighted by sensitivity, then tuned",
+    (Clean(),),
+    C3dgsCodec(),
+)
