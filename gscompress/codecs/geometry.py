@@ -31,6 +31,7 @@ _DIRECTION_LEVELS, _ANGLE_LEVELS = 16, 32
 _DIRECTIONS = Shape(columns=2, first_classes=_DIRECTION_LEVELS, second_classes=3, signed=True)
 _ANGLES = Shape(columns=1, first_classes=_ANGLE_LEVELS, second_classes=1, signed=False)
 _TYPICAL_CLASS = CLASSES // 2
+LEAST = 1e-4  # -ln(opacity) of what is all but opaque
 
 
 def encode_one(shape: Shape, symbols: npt.NDArray[Any], side: Side) -> bytes:
@@ -66,6 +67,16 @@ class Classes:
 
 def _scale_side(steps: Steps, classes: Classes, near: I32) -> Side:
     return Side(first=classes.shape.astype(np.uint16), near=near, steps=steps.units("scale", classes.shape))
+
+
+def widen(log_scales: F64, blur: float) -> F64:
+    """Log scales after the pixel's blur: what is thinner than that does not show."""
+    return np.asarray(0.5 * np.log(np.exp(2 * log_scales) + blur**2), np.float64)
+
+
+def round_opacities(t: F64, steps: Steps, classes: Classes) -> I64:
+    """Symbols (N,) of t = -ln(opacity) (N,)."""
+    return np.floor(np.maximum(t, LEAST) / steps.of("opacity", classes.shape) + 0.5).astype(np.int64)
 
 
 def round_scales(widened: F64, steps: Steps, classes: Classes) -> I64:
@@ -114,10 +125,9 @@ def _opacity_side(steps: Steps, classes: Classes, scales: F64, near: I32) -> Sid
 
 def encode_opacities(t: F64, steps: Steps, classes: Classes, scales: F64, near: I32) -> tuple[bytes, F64]:
     """t = -ln(opacity) (N,), the domain in which the picture's sensitivity varies least."""
-    step = steps.of("opacity", classes.shape)
-    symbols = np.floor(t / step + 0.5)
+    symbols = round_opacities(t, steps, classes)
     stream = encode_one(_OPACITIES, symbols[:, None], _opacity_side(steps, classes, scales, near))
-    return stream, symbols * step
+    return stream, symbols * steps.of("opacity", classes.shape)
 
 
 def decode_opacities(data: bytes, rows: int, steps: Steps, classes: Classes, scales: F64, near: I32) -> F64:

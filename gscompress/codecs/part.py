@@ -66,10 +66,10 @@ def encode_base(splats: Splats, classes: Classes, shared: Shared) -> tuple[dict[
     tree, coarse, known = encode_coarse(shared.box, splats.means)
     near = nearest_earlier(coarse)
     log_scales, axes = sort_axes(splats.log_scales, splats.quats)
-    widened = 0.5 * np.log(np.exp(2 * log_scales) + steps.blur**2)
+    widened = geometry.widen(log_scales, steps.blur)
     scales_data, scales = geometry.encode_scales(widened, steps, classes, near)
     t = np.logaddexp(0.0, -splats.logit_opacities.astype(np.float64))
-    opacity_data, opacity = geometry.encode_opacities(np.maximum(t, 1e-4), steps, classes, scales, near)
+    opacity_data, opacity = geometry.encode_opacities(t, steps, classes, scales, near)
     wanted = wanted_levels(shared.box, log2_cells(steps, classes, scales))
     streams = {
         "info": struct.pack("<I", len(splats)),
