@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,26 @@ class FolderWriter:
         renditions = [Rendition(name, self._inits[name], tuple(groups)) for name, groups in self._groups.items()]
         manifest = Manifest(self._fps, live, sorted(renditions, key=lambda rendition: rendition.size))
         self._write(manifests.NAME, manifests.to_json(manifest))
+        return manifest
+
+    def write(self, renditions: Mapping[str, Iterator[Gop]], *, live: bool) -> Manifest:
+        """Take turns among the renditions until all are at their end. ``live``: show each round as soon as it is done.
+
+        Whatever happens, what is there by then is published as a whole stream.
+        """
+        waiting = dict(renditions)
+        try:
+            while waiting:
+                for name in list(waiting):
+                    gop = next(waiting[name], None)
+                    if gop is None:
+                        del waiting[name]
+                    else:
+                        self.add(name, gop)
+                if live:
+                    self.publish(live=True)
+        finally:
+            manifest = self.publish(live=False)
         return manifest
 
     def _put(self, path: str, data: bytes) -> Segment:

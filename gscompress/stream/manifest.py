@@ -81,7 +81,7 @@ class Rendition:
 class Manifest:
     """fps: frames per second. live: more groups will follow. renditions: at least one, the smallest first.
 
-    Renditions need not begin their groups at the same frames, and of a live stream one may be ahead of another.
+    Renditions need not begin their groups at the same frames, and one may have more frames than another.
     """
 
     fps: float
@@ -157,8 +157,6 @@ def _check(manifest: Manifest) -> None:
         raise UnreadableError("the manifest's fps or live flag is out of range")
     if not manifest.renditions or len({r.name for r in manifest.renditions}) != len(manifest.renditions):
         raise UnreadableError("the manifest has no renditions, or two of the same name")
-    if not manifest.live and len({r.frames for r in manifest.renditions}) != 1:
-        raise UnreadableError("the manifest's renditions differ in their number of frames")
     if not manifest.live and not manifest.frames:
         raise UnreadableError("the stream has no frames")
 

@@ -100,13 +100,13 @@ class Window:
                 frame = 0
             rendition = self._choose(frame)
             group = self.manifest.renditions[rendition].group_of(frame)
-            if group is None:
+            if group is None or (frame >= self.manifest.frames and not self.manifest.live):
                 break
             if self._tasks and group.segment.size + sum(held for held, _ in self._tasks) > self._options.memory:
                 break
-            due = range(frame, group.stop)
+            due = range(frame, group.stop if self.manifest.live else min(group.stop, self.manifest.frames))
             self._tasks.append((group.segment.size, asyncio.create_task(self._fetch(rendition, group, due))))
-            frame = group.stop
+            frame = due.stop
         return frame
 
     async def _fetch(self, chosen: int, group: Group, due: range) -> Fetched:
