@@ -93,7 +93,7 @@ def encode_gops(
         axes = axes or given.frame
         scene = given.in_frame(axes)
         started = time.perf_counter()
-        streams = encoder.residual(scene) if packed and len(packed) < gop else None
+        streams = encoder.residual(scene) if packed else None
         kind = KEY if streams is None else RESIDUAL
         if streams is None:
             if packed:
@@ -105,6 +105,9 @@ def encode_gops(
         info = _INFO.pack(len(encoder.scene()), number)
         packed.append(pack(Chunk(kind, 0, {"info": info, **streams})))
         facts["seconds"] += time.perf_counter() - started
+        if len(packed) == gop:  # not only when the next frame comes: a live source may take its time
+            yield done()
+            index, first, packed = index + 1, number + 1, []
     if packed:
         yield done()
 

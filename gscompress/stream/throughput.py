@@ -17,6 +17,8 @@ class Throughput:
     """Half-lives in seconds of transfer."""
     LEAST = 16_384
     """Samples of fewer bytes tell of latency, not of bandwidth: they are held back until more has come."""
+    OVERLAP = 2.0
+    """Seconds after which a sample is taken although something else is still on its way, or little has come."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -40,7 +42,8 @@ class Throughput:
         self._settle()
         self._active -= 1
         self._bytes += received
-        if self._bytes >= self.LEAST or (not received and self._seconds > 1):
+        whole = not self._active or self._seconds > self.OVERLAP  # else bytes of the others are still uncounted
+        if whole and (self._bytes >= self.LEAST or self._seconds > self.OVERLAP):
             self._sample(max(self._seconds, 1e-4))
 
     def _settle(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from faulty import Fault, FaultyServer
 from stream_toy import GOP, number_of, write_file, write_folder
 
 from gscompress.errors import UnreadableError
+from gscompress.stream import opening
 from gscompress.stream.client import StreamFrame
 from gscompress.stream.fetch import Patience
 from gscompress.stream.opening import open_stream
@@ -154,15 +156,18 @@ async def _later(seconds: float, server: FaultyServer) -> FaultyServer:
     return await server.__aenter__()
 
 
-def test_a_server_that_is_gone_for_good_ends_the_playback_with_one_line(tmp_path: Path) -> None:
+def test_a_server_that_is_gone_for_good_ends_the_playback_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_folder(tmp_path / "s", 30 * GOP)
 
     async def work() -> None:
         async with FaultyServer(tmp_path / "s") as server:
-            stream = await open_stream(server.url, HASTY)
+            stream = await open_stream(server.url, replace(HASTY, give_up=3))
             playing = stream.frames()
             frames = [await anext(playing)]
-        with pytest.raises(UnreadableError, match=r"8 groups of pictures in a row are lost: [^\n]*"):
+        monkeypatch.setattr(opening, "HASTE", HASTY.patience)
+        with pytest.raises(UnreadableError, match=r"3 groups of pictures in a row are lost: [^\n]*"):
             frames += [frame async for frame in playing]
         await stream.close()
         with pytest.raises(UnreadableError):
