@@ -28,8 +28,9 @@ class Given:
     width: int | None = None
 
 
-GENERATED = 24
-"""Views that are generated when no cameras are given."""
+GENERATED, WIDTH = 24, 400
+"""Views that are generated when no cameras are given, and their width in pixels: larger ones cost time, fewer views
+cost quality."""
 
 
 def load(cameras: Path | None) -> list[Camera]:
@@ -69,7 +70,7 @@ def context(recipe: Recipe, scene: Scene, log: EventLog, given: Given | None = N
 
         with log.phase("place cameras"):
             try:
-                views = generate(scene, GENERATED)
+                views = generate(scene, GENERATED, WIDTH)
             except UsageError as error:
                 log.warn(f"{error}: compressed without looking at renders")
                 return Context(log=log)

@@ -21,6 +21,8 @@ PEERS: Registry[type[Peer]] = Registry(
         "st_spz": f"{_HERE}.splat_transform:TransformSpz",
         "st_compressed_ply": f"{_HERE}.splat_transform:TransformCompressedPly",
         "gsply_spz": f"{_HERE}.gsply:GsplySpz",
+        "niantic_spz": f"{_HERE}.niantic:NianticSpz",
+        "draco": f"{_HERE}.draco:Draco",
         "zstd": f"{_HERE}.general:Zstd",
         "xz": f"{_HERE}.general:Xz",
         "brotli": f"{_HERE}.general:Brotli",
@@ -39,5 +41,5 @@ def ordered() -> list[str]:
 
 _ORDER = (
     *("default", "fast", "small", "lossless", "spz", "sog", "compressed_ply", "splat"),
-    *("st_spz", "st_sog", "st_compressed_ply", "gsply_spz", "zstd", "xz", "brotli"),
+    *("st_spz", "st_sog", "st_compressed_ply", "gsply_spz", "niantic_spz", "draco", "zstd", "xz", "brotli"),
 )
