@@ -9,6 +9,7 @@ _HERE = "gscompress.stream"
 STREAM_CODECS: Registry[type[FrameCodec]] = Registry(
     "stream codec",
     {
+        "stream": f"{_HERE}.ours:StreamCodec",
         "intra": f"{_HERE}.intra:IntraCodec",
     },
 )

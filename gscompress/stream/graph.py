@@ -1,0 +1,106 @@
+"""The motion graph: nodes spread over the Gaussians, each Gaussian moved by the blend of its nearest ones.
+
+Embedded deformation (Sumner, Schmid, Pauly 2007) without edges: a node's motion is a turn, a growth and a shift, and a
+smooth weight hands over from node to node. Both sides build the graph from decoded positions: it costs no bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from gscompress.stream.exact_rows import INFLUENCES
+
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+_GRID = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """centres: (K, 3) scene units. nearest: (N, INFLUENCES) nodes of a row, weights: the same shape, rows sum to 1.
+
+    reach: half the typical distance between nodes.
+    """
+
+    centres: F64
+    nearest: I32
+    weights: F64
+    reach: float
+
+    def __len__(self) -> int:
+        return len(self.centres)
+
+
+def build(means: F64, per_node: int) -> Graph:
+    """A graph with a node per ``per_node`` Gaussians; without nodes when there are too few Gaussians to blend."""
+    count = len(means) // max(per_node, 1)
+    halvings = int(np.ceil(np.log2(count))) if count > INFLUENCES else 0
+    if not halvings:
+        return Graph(np.zeros((0, 3)), np.zeros((len(means), 0), np.int32), np.zeros((len(means), 0)), 1.0)
+    low = means.min(0)
+    cell = max(float((means.max(0) - low).max()), 1e-30) / _GRID
+    grid = np.floor((means - low) / cell).astype(np.int64)
+    centres = low + _halved(grid, halvings) * cell
+    nearest, weights = _influences(means, centres)
+    volume = np.prod(np.maximum(means.max(0) - low, cell))
+    return Graph(centres, nearest, weights, 0.5 * float((volume / len(centres)) ** (1 / 3)))
+
+
+def attach(graph: Graph, means: F64) -> tuple[I32, F64]:
+    """Influences of further rows. means: (N, 3)."""
+    if not len(graph):
+        return np.zeros((len(means), 0), np.int32), np.zeros((len(means), 0))
+    return _influences(means, graph.centres)
+
+
+def _halved(grid: I64, halvings: int) -> F64:
+    """Mean grid coordinates of 2^halvings groups: each is split at the median along its longest side, all in
+    integers."""
+    group = np.zeros(len(grid), np.int64)
+    for _ in range(halvings):
+        groups = int(group.max()) + 1
+        low, high = np.full((groups, 3), _GRID), np.full((groups, 3), -1)
+        np.minimum.at(low, group, grid)
+        np.maximum.at(high, group, grid)
+        along = grid[np.arange(len(grid)), np.argmax(high - low, axis=1)[group]]
+        order = np.lexsort((along, group))
+        sizes = np.bincount(group, minlength=groups)
+        place = np.arange(len(grid)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        group[order] = 2 * group[order] + (place >= np.repeat((sizes + 1) // 2, sizes))
+    sizes = np.maximum(np.bincount(group, minlength=1 << halvings), 1)
+    sums = np.stack([np.bincount(group, weights=grid[:, k], minlength=1 << halvings) for k in range(3)], 1)
+    return (sums / sizes[:, None])[np.bincount(group, minlength=1 << halvings) > 0]
+
+
+@nb.njit(cache=True, nogil=True)
+def _influences(means: F64, centres: F64) -> tuple[I32, F64]:
+    """The INFLUENCES nearest nodes of every row, weighted (1 - d / d')^2 with d' the distance of the next one."""
+    rows, nodes = len(means), len(centres)
+    nearest, weights = np.empty((rows, INFLUENCES), np.int32), np.empty((rows, INFLUENCES))
+    best, which = np.empty(INFLUENCES + 1), np.empty(INFLUENCES + 1, np.int64)
+    for i in range(rows):
+        best[:] = np.inf
+        for k in range(nodes):
+            dx, dy, dz = means[i, 0] - centres[k, 0], means[i, 1] - centres[k, 1], means[i, 2] - centres[k, 2]
+            d = dx * dx + dy * dy + dz * dz
+            if d < best[INFLUENCES]:
+                j = INFLUENCES
+                while j > 0 and best[j - 1] > d:
+                    best[j], which[j] = best[j - 1], which[j - 1]
+                    j -= 1
+                best[j], which[j] = d, k
+        limit = np.sqrt(best[INFLUENCES])
+        total = 0.0
+        for j in range(INFLUENCES):
+            near = 1.0 - np.sqrt(best[j]) / limit if limit > 0.0 else 1.0
+            weights[i, j] = near * near + 1e-9
+            total += weights[i, j]
+            nearest[i, j] = which[j]
+        for j in range(INFLUENCES):
+            weights[i, j] /= total
+    return nearest, weights
