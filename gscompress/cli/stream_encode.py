@@ -57,7 +57,7 @@ def encode(
     gop: Group = 30,
     quality: Quality = 50.0,
     qualities: Qualities = None,
-    codec: Codec = "intra",
+    codec: Codec = "stream",
     cameras: Cameras = None,
     live: Live = False,
     idle: Idle = None,
