@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -75,6 +75,14 @@ class Plan:
         basis = Basis.fit(higher, 1 / steps.of("sh", classes.colour) ** 2) if columns else Basis.plain(0)
         cuts = _cuts(np.bincount(layer, minlength=layers), part)
         return Plan(Shared(box, steps, basis, columns), splats, classes, diffusion, cuts)
+
+    def with_splats(self, splats: Splats) -> Plan:
+        """The same plan for values that have moved since; rows are put in the order of the file again, by layer."""
+        order = positions.order(self.shared.box, splats.means)
+        starts = [layer[0].start for layer in self.layers]
+        order = order[np.argsort(np.searchsorted(starts, order, side="right"), kind="stable")]
+        classes = Classes(self.classes.shape[order], self.classes.colour[order])
+        return replace(self, splats=splats.take(order), classes=classes)
 
     def chunks(self) -> Iterator[Chunk]:
         """The file, coarse first: parameters, the base of every part, layer by layer, then band after band of SH."""

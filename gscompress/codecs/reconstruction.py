@@ -3,7 +3,6 @@ loop."""
 
 from __future__ import annotations
 
-
 import numpy as np
 import numpy.typing as npt
 

@@ -1,0 +1,102 @@
+"""Tuning with the default codec in the loop: pictures show what the file will decode to, and gradients go straight
+through the rounding to the values behind it, which also pay for their bits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from gscompress.codecs.colour import LUMA_CHROMA
+from gscompress.codecs.plan import Plan
+from gscompress.codecs.reconstruction import colours, known_levels, shapes
+from gscompress.renderers.base import Gradients
+from gscompress.scene import Scene, Splats
+from gscompress.tune.adam import SparseAdam
+from gscompress.tune.splat_model import Rates
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+_FRESH = 64  # updates for which the levels of the position tree are taken to stay
+
+
+class CodedModel:
+    """A ``tune.loop.Model`` of a plan's Gaussians. Steps, classes and basis stay as planned."""
+
+    def __init__(self, plan: Plan, scene: Scene, rates: Rates) -> None:
+        splats = plan.splats
+        self._plan, self._scene, self._rates = plan, scene, rates
+        self._unit = float(np.exp(np.median(splats.log_scales))) if len(splats) else 1.0
+        self._means = SparseAdam(splats.means)
+        self._log_scales = SparseAdam(splats.log_scales)
+        self._logits = SparseAdam(splats.logit_opacities)
+        self._quats = splats.quats / np.linalg.norm(splats.quats, axis=1, keepdims=True)
+        self._turns = SparseAdam(np.zeros((len(splats), 3), np.float32))
+        self._dc = SparseAdam((splats.sh[:, 0] @ LUMA_CHROMA.T).astype(np.float32))
+        self._sh = SparseAdam(plan.shared.basis.analyse(splats.sh[:, 1:]).astype(np.float32))
+        self._decoded = splats
+        self._done = 0
+
+    def scene(self) -> Scene:
+        """What the file would show now."""
+        if self._done % _FRESH == 0:
+            self._known = known_levels(self._plan.shared.box, self._means.parameter)
+        plan = self._plan
+        sh = colours(self._dc.parameter, self._sh.parameter, plan.classes, plan.shared)
+        self._decoded = shapes(replace(self._latent(), sh=sh), plan.classes, plan.shared, self._known)
+        return replace(self._scene, splats=self._decoded)
+
+    def step(self, gradients: Gradients, rate: float) -> None:
+        """One update of what the view has seen."""
+        seen, rates = gradients.contribution > 0, self._rates
+        self._done += 1
+        order = np.argsort(-np.asarray(self._log_scales.parameter, np.float64), axis=1, kind="stable")
+        scales = np.empty_like(gradients.log_scales)
+        np.put_along_axis(scales, order, gradients.log_scales, axis=1)
+        turns = _turns(self._decoded.quats, gradients.quats)
+        dc = gradients.sh[:, 0] @ LUMA_CHROMA.T.astype(np.float32)
+        sh = gradients.sh[:, 1:].reshape(len(seen), -1) @ self._plan.shared.basis.matrix.T.astype(np.float32)
+        self._means.step(gradients.means, seen, rates.means * rate * self._unit)
+        self._log_scales.step(scales, seen, rates.log_scales * rate)
+        self._logits.step(gradients.logit_opacities, seen, rates.logit_opacities * rate)
+        self._turns.step(turns, seen, 2 * rates.quats * rate)
+        self._quats = _turned(self._quats, self._turns.value)
+        self._turns.value[:] = 0
+        self._dc.step(dc, seen, rates.dc * rate)
+        self._sh.step(sh, seen, rates.sh * rate)
+
+    def _latent(self) -> Splats:
+        return Splats(
+            self._means.parameter,
+            self._log_scales.parameter,
+            self._quats,
+            self._logits.parameter,
+            self._plan.splats.sh,
+        )
+
+    def plan(self) -> Plan:
+        """The plan with the tuned values, rows in the order of the file."""
+        basis = self._plan.shared.basis.matrix
+        sh = np.concatenate([self._dc.parameter @ LUMA_CHROMA, self._sh.parameter @ basis], axis=1)
+        splats = replace(self._latent(), sh=sh.reshape(self._plan.splats.sh.shape).astype(np.float32))
+        return self._plan.with_splats(splats)
+
+
+def _turns(quats: F32, gradient: F32) -> F32:
+    """Gradients (N, 3) with respect to turns about the world's axes, from those of unit quaternions (N, 4) wxyz."""
+    w, x, y, z = quats.T
+    a, b, c, d = gradient.T
+    return (
+        np.stack([b * w - a * x - c * z + d * y, b * z - a * y + c * w - d * x, c * x - a * z - b * y + d * w], 1) / 2
+    )
+
+
+def _turned(quats: F32, turns: F32) -> F32:
+    """Quaternions (N, 4) after small turns (N, 3) about the world's axes."""
+    w, x, y, z = quats.T
+    i, j, k = turns.T / 2
+    out = quats + np.stack(
+        [-i * x - j * y - k * z, i * w + j * z - k * y, j * w + k * x - i * z, k * w + i * y - j * x], 1
+    )
+    return (out / np.linalg.norm(out, axis=1, keepdims=True)).astype(np.float32)
