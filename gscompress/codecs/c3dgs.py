@@ -9,9 +9,10 @@ of the default codec instead of DEFLATE.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from gscompress.codecs.code_tables import (
     unpack_info,
 )
 from gscompress.codecs.ellipsoids import from_covariances, in_one_form, unit_covariances
+from gscompress.codecs.energy import Energy, measure
 from gscompress.codecs.geometry import decode_one, encode_one
 from gscompress.codecs.positions import Box, decode_fine, encode_coarse, encode_fine, order
 from gscompress.codecs.shared_codes import SharedCodes
@@ -58,11 +60,15 @@ _SIZES = Shape(columns=1, first_classes=1, second_classes=1, signed=True)
 
 @dataclass(frozen=True)
 class C3dgsCodec(Codec):
-    """updates: of the tuning after clustering. colours, shapes: most codes of each. own: share of the Gaussians, the
-    most sensitive ones, with a colour resp. shape of their own. weighted: whether k-means looks at sensitivities.
+    """prune: share of the Gaussians that go first, those that show least in all pictures together; what no picture
+    shows goes even with 0, which is the paper's rule.
+
+    updates: of the tuning after clustering. colours, shapes: most codes of each. own: share of the Gaussians, the most
+    sensitive ones, with a colour resp. shape of their own. weighted: whether k-means looks at sensitivities.
     """
 
-    updates: int = 2000
+    prune: float = 0.3
+    updates: int = 1500
     colours: int = 4096
     shapes: int = 4096
     own: float = 0.01
@@ -74,8 +80,10 @@ class C3dgsCodec(Codec):
     kinds: ClassVar[frozenset[str]] = frozenset({"BASE"})
 
     def __post_init__(self) -> None:
-        if self.updates < 0 or min(self.colours, self.shapes) < 1 or not 0 <= self.own <= 1:
-            raise UsageError("c3dgs: updates must not be negative, codes at least 1, own between 0 and 1")
+        if self.updates < 0 or min(self.colours, self.shapes) < 1:
+            raise UsageError("c3dgs: updates must not be negative, colours and shapes at least 1")
+        if not 0 <= self.prune < 1 or not 0 <= self.own <= 1:
+            raise UsageError("c3dgs: prune and own are shares: from 0, prune to below 1, own to 1")
 
     @property
     def needs(self) -> frozenset[str]:
@@ -84,11 +92,22 @@ class C3dgsCodec(Codec):
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
         scene = replace(scene, splats=in_one_form(scene.splats))
         views = targets(scene, ctx) if ctx.renderer is not None and len(scene) else []
-        scene, colour, shape = _sensitive(scene, ctx) if views else (scene, *np.ones((2, len(scene))))
+        colour, shape = np.ones((2, len(scene)))
+        if views:
+            scene, colour, shape = self._pruned(scene, measure(scene, ctx), ctx)
         model = self._clustered(scene, colour, shape, ctx.seed)
         if views:
             fit(model, views, ctx, self.updates, title="Tuning codes")
         yield Chunk("BASE", 0, _streams(model, scene.splats.sh_degree))
+
+    def _pruned(self, scene: Scene, energy: Energy, ctx: Context) -> tuple[Scene, F64, F64]:
+        """What is left, and its sensitivities of colour and shape."""
+        order = np.argsort(energy.shown, kind="stable")[round(self.prune * len(scene)) :]
+        keep = np.sort(order[energy.shown[order] > 0])
+        if not len(keep):
+            return scene, energy.colour, energy.shape
+        ctx.log.info(f"{len(scene) - len(keep):,} of {len(scene):,} Gaussians dropped, which pictures hardly show")
+        return replace(scene, splats=scene.splats.take(keep)), energy.colour[keep], energy.shape[keep]
 
     def _clustered(self, scene: Scene, colour: F64, shape: F64, seed: int) -> SharedCodes:
         splats, rates = scene.splats, Rates()
@@ -128,30 +147,6 @@ class C3dgsCodec(Codec):
             yield Scene(_splats(chunk.streams))
 
 
-def _sensitive(scene: Scene, ctx: Context) -> tuple[Scene, F64, F64]:
-    """The Gaussians that some picture shows, and the sensitivities of their colours and shapes: the largest, over a
-    vector's entries, of the sum over all pictures of |d(sum of all pixels) / d entry|."""
-    renderer: Any = ctx.need_renderer("measuring sensitivities")
-    colour, shape, shown = np.zeros(scene.splats.sh.shape), np.zeros((len(scene), 7)), np.zeros(len(scene))
-    with ctx.log.phase("Measuring sensitivities", len(ctx.cameras)) as tick:
-        for camera in ctx.cameras:
-            _, found = renderer.render_with_grad(scene, camera, lambda image: np.ones_like(image.rgb))
-            colour += np.abs(found.sh)
-            shape += np.abs(np.hstack([found.log_scales, found.quats]))
-            shown += found.contribution
-            tick(1)
-    keep = shown > 0
-    ctx.log.info(f"{np.count_nonzero(~keep):,} of {len(scene):,} Gaussians show in no view")
-    if not keep.any():
-        return scene, *np.ones((2, len(scene)))
-    floor = 1e-12
-    return (
-        replace(scene, splats=scene.splats.take(keep)),
-        np.maximum(colour[keep].max(axis=(1, 2)), floor),
-        np.maximum(shape[keep].max(axis=1), floor),
-    )
-
-
 def _streams(model: SharedCodes, degree: int) -> dict[str, bytes]:
     box, (dc, sh), (scales, quats) = Box.around(model.means), model.colours(), model.shapes()
     rows = order(box, model.means)
@@ -160,14 +155,15 @@ def _streams(model: SharedCodes, degree: int) -> dict[str, bytes]:
     near = nearest_earlier(coarse)
     colours, colour = by_popularity(np.hstack([dc, sh]), model.colour[rows])
     shapes, shape = by_popularity(np.hstack([scales, quats]), model.shape[rows])
-    size = np.rint(model.size()[rows] / STEPS["scale"])
+    size = np.rint(model.size()[rows] / STEPS["size"]).astype(np.int64)
+    typical = int(np.median(size)) if len(size) else 0
     streams = {
         "info": pack_info(len(rows), degree, levels),
         "box": box.pack(),
         "position.tree": tree,
         "position.fine": encode_fine(box, means, known, np.full(len(rows), levels)),
         "opacity": encode_indices(model.levels()[rows], near),
-        "size": encode_one(_SIZES, size[:, None], Side(near=near)),
+        "size": struct.pack("<i", typical) + encode_one(_SIZES, size[:, None] - typical, Side(near=near)),
         "colour": encode_indices(colour),
         "shape": encode_indices(shape),
         "dc.codes": encode_codes(colours[:, :3], "dc"),
@@ -195,9 +191,10 @@ def _splats(streams: Mapping[str, bytes]) -> Splats:
             raise UnreadableError("two halves of a codebook differ in length: the file is corrupt")
         index = decode_indices(streams[stream], rows, len(tables[0]))
         found |= {name: codes[name][index] for name in names if name in codes}
-    size = decode_one(_SIZES, streams["size"], rows, Side(near=near))[:, 0]
+    typical = int.from_bytes(streams["size"][:4], "little", signed=True)
+    size = decode_one(_SIZES, streams["size"][4:], rows, Side(near=near))[:, 0] + typical
     # e^60 scene units is beyond any scene; the bound keeps what follows finite for corrupt input.
-    scales = np.clip(found["scale"] + (size * STEPS["scale"]).astype(np.float32)[:, None], -60.0, 60.0)
+    scales = np.clip(found["scale"] + (size * STEPS["size"]).astype(np.float32)[:, None], -60.0, 60.0)
     logits = logits_of_levels(decode_indices(streams["opacity"], rows, 256, near))
     sh = np.concatenate([found[name] for name in ("dc", "sh") if name in found], axis=1)
     return Splats(means, scales, found["rotation"], logits, sh.reshape(rows, (degree + 1) ** 2, 3))

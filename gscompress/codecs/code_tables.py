@@ -24,8 +24,8 @@ from gscompress.scene import Splats
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-STEPS = {"dc": 2.0**-7, "sh": 2.0**-7, "scale": 2.0**-6, "rotation": 2.0**-8}
-"""Grid of each attribute: SH coefficient, natural logarithm, component of a unit quaternion."""
+STEPS = {"dc": 2.0**-7, "sh": 2.0**-7, "scale": 2.0**-6, "rotation": 2.0**-8, "size": 2.0**-5}
+"""Grid of each attribute: SH coefficients, natural logarithms, components of a unit quaternion."""
 _OPACITY_LEVELS = 256
 _POSITION_BITS, _MOST_BITS = 16, 30  # per axis
 _INDICES = Shape(columns=1, first_classes=1, second_classes=1, signed=False)

@@ -53,7 +53,7 @@ class SharedCodes:
         return opacity_levels(self._logits.parameter)
 
     def size(self) -> F32:
-        return on_grid(self._size.parameter, "scale")
+        return on_grid(self._size.parameter, "size")
 
     def colours(self) -> tuple[F32, F32]:
         """DC (C, 3) and higher SH (C, 3 (K - 1)) on their grids."""
