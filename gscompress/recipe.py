@@ -45,8 +45,12 @@ class Recipe:
         return dataclasses.replace(self, codec=from_config(type(self.codec), to_config(self.codec) | options))
 
     def after(self, specs: Iterable[str]) -> Recipe:
-        """The recipe with transforms from ``name:key=value`` specs put in front of its own. Raises UsageError."""
-        return dataclasses.replace(self, transforms=(*parse_transforms(specs), *self.transforms))
+        """The recipe as ``name:key=value`` specs want it: the codec's own name sets its fields, any other names a
+        transform, which is put in front of the recipe's own. Raises UsageError."""
+        parsed = [(spec, *parse_spec(spec)) for spec in specs]
+        options = {key: value for _, name, given in parsed if name == self.codec.name for key, value in given.items()}
+        transforms = parse_transforms(spec for spec, name, _ in parsed if name != self.codec.name)
+        return dataclasses.replace(self.with_options(**options), transforms=(*transforms, *self.transforms))
 
     def to_json(self) -> dict[str, Any]:
         return {

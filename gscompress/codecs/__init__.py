@@ -12,6 +12,7 @@ CODECS: Registry[type[Codec]] = Registry(
         "default": f"{_HERE}.default:DefaultCodec",
         "compact3d": f"{_HERE}.compact3d:Compact3dCodec",
         "c3dgs": f"{_HERE}.c3dgs:C3dgsCodec",
+        "lightgaussian": f"{_HERE}.lightgaussian:LightGaussianCodec",
         "lossless": f"{_HERE}.lossless:LosslessCodec",
     },
 )

@@ -13,6 +13,7 @@ PRESETS: Registry[Recipe] = Registry(
         "fast": f"{_HERE}.default:FAST",
         "progressive": f"{_HERE}.default:PROGRESSIVE",
         "small": f"{_HERE}.default:SMALL",
+        "lightgaussian": f"{_HERE}.lightgaussian:LIGHTGAUSSIAN",
         "lossless": f"{_HERE}.lossless:LOSSLESS",
     },
 )

@@ -73,11 +73,11 @@ def contribution(scene: Scene, ctx: Context) -> F64:
     return total
 
 
-def global_significance(scene: Scene, ctx: Context) -> F64:
-    """(N,) LightGaussian's score."""
+def global_significance(scene: Scene, ctx: Context, power: float = 0.1) -> F64:
+    """(N,) LightGaussian's score; ``power`` of the relative volume."""
     volume = np.exp(np.asarray(scene.splats.log_scales, np.float64).sum(1))
     relative = np.clip(volume / max(float(np.quantile(volume, 0.9)), 1e-300), 0, 1)
-    return contribution(scene, ctx) * relative**0.1
+    return contribution(scene, ctx) * relative**power
 
 
 def _opacity(scene: Scene, ctx: Context) -> F64:
