@@ -91,6 +91,6 @@ class SharedCodes:
     def _learn(codes: SparseAdam, gradient: F32, of: I64, seen: npt.NDArray[np.bool_], rate: float) -> None:
         rows, width = codes.value.shape
         sums, shown = np.zeros((rows, width)), np.zeros(rows, bool)
-        sum_rows(np.ascontiguousarray(gradient.reshape(len(of), width)), of, sums)
+        sum_rows(gradient.reshape(len(of), width), of, sums)
         shown[of[seen]] = True
         codes.step(sums, shown, rate)

@@ -37,18 +37,21 @@ def columns_of(splats: Splats) -> dict[str, F32]:
 
 def with_columns(splats: Splats, columns: Mapping[str, F32]) -> Splats:
     """``splats`` with some of ``columns_of`` replaced."""
-    sh = splats.sh.copy()
-    if "dc" in columns:
-        sh[:, 0] = columns["dc"]
-    if "sh" in columns:
-        sh[:, 1:] = columns["sh"].reshape(sh[:, 1:].shape)
+    sh = np.empty_like(splats.sh)
+    sh[:, 0] = columns.get("dc", splats.sh[:, 0])
+    higher = columns.get("sh")
+    sh[:, 1:] = splats.sh[:, 1:] if higher is None else higher.reshape(sh[:, 1:].shape)
     scales, quats = columns.get("scale", splats.log_scales), columns.get("rotation", splats.quats)
     return replace(splats, sh=sh, log_scales=scales, quats=quats)
 
 
-@nb.njit(cache=True, nogil=True)
 def sum_rows(values: F32, indices: I64, sums: npt.NDArray[np.float64]) -> None:
     """Add row i of ``values`` (N, D) to row ``indices[i]`` of ``sums`` (K, D)."""
+    _sum_rows(np.require(values, np.float32, ["C", "W"]), indices, sums)
+
+
+@nb.njit(cache=True, nogil=True)
+def _sum_rows(values: F32, indices: I64, sums: npt.NDArray[np.float64]) -> None:
     for i in range(len(values)):
         for k in range(values.shape[1]):
             sums[indices[i], k] += values[i, k]
@@ -104,7 +107,7 @@ class Clustered:
         for name, codes in self.codes.items():
             counts = np.bincount(self.indices[name], minlength=len(codes))[:, None]
             sums = np.zeros(codes.shape)
-            sum_rows(np.ascontiguousarray(columns[name]), self.indices[name], sums)
+            sum_rows(columns[name], self.indices[name], sums)
             self.codes[name] = np.where(counts > 0, sums / np.maximum(counts, 1), codes).astype(np.float32)
 
     def _assign(self, columns: Mapping[str, F32]) -> None:
