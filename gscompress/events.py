@@ -17,9 +17,10 @@ class PhaseStart:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """``steps`` more steps of the innermost open phase are done."""
+    """``steps`` more steps of the innermost open phase are done; ``note``: how it goes, a few words."""
 
     steps: int
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,11 @@ class EventLog:
         self.warnings: list[str] = []
 
     @contextmanager
-    def phase(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Open a phase; the yielded function reports finished steps."""
+    def phase(self, name: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        """Open a phase; the yielded function reports finished steps, and in a few words how it goes."""
 
-        def tick(steps: int = 1) -> None:
-            self._sink(Tick(steps))
+        def tick(steps: int = 1, note: str = "") -> None:
+            self._sink(Tick(steps, note))
 
         self._sink(PhaseStart(name, total))
         try:

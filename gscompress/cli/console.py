@@ -38,15 +38,16 @@ class _Bars:
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
-        self._open: list[TaskID] = []
+        self._open: list[tuple[TaskID, str]] = []
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, PhaseStart):
-            self._open.append(self._bars.add_task(event.name, total=event.total))
+            self._open.append((self._bars.add_task(event.name, total=event.total), event.name))
         elif isinstance(event, Tick) and self._open:
-            self._bars.advance(self._open[-1], event.steps)
+            task, name = self._open[-1]
+            self._bars.update(task, advance=event.steps, description=f"{name} {event.note}".rstrip())
         elif isinstance(event, PhaseEnd) and self._open:
-            self._bars.remove_task(self._open.pop())
+            self._bars.remove_task(self._open.pop()[0])
         elif isinstance(event, Message):
             self._bars.console.print(_line(event), markup=False, highlight=False, soft_wrap=True)
 

@@ -29,6 +29,13 @@ class SparseAdam:
         flat = np.ascontiguousarray(gradient.reshape(self.value.shape), np.float32)
         _step(self.value, flat, self._first, self._second, self._age, seen, rate)
 
+    def rearrange(self, rows: npt.NDArray[np.int64], fresh: npt.NDArray[np.bool_]) -> None:
+        """Make row i what row ``rows[i]`` is, with its moments and age unless ``fresh[i]``."""
+        self.value, self._first, self._second = (table[rows] for table in (self.value, self._first, self._second))
+        self._age = self._age[rows]
+        self._first[fresh], self._second[fresh], self._age[fresh] = 0, 0, 0
+        self._shape = (len(rows), *self._shape[1:])
+
     @property
     def parameter(self) -> F32:
         return self.value.reshape(self._shape)

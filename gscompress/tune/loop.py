@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,11 +10,13 @@ import numpy as np
 
 from gscompress.context import Context
 from gscompress.scene import Scene
-from gscompress.tune.losses import F32, Loss, photo
+from gscompress.tune.losses import F32, Loss, as_floats, photo
 from gscompress.tune.targets import Target
 
 if TYPE_CHECKING:
     from gscompress.renderers.base import Gradients, Image
+
+_SHOWN = 32  # views whose mean error progress shows
 
 
 class Model(Protocol):
@@ -40,12 +43,13 @@ def fit(
 ) -> list[float]:
     """Update ``model`` ``steps`` times; the losses. Views come in shuffled rounds drawn from ``ctx.seed``.
 
-    Rates fall along a cosine. every: called after each update with the number of updates so far. Raises UsageError
-    without a renderer.
+    Rates fall along a cosine. Progress shows the PSNR of the last views. every: called after each update with the
+    number of updates so far. Raises UsageError without a renderer.
     """
     renderer = ctx.need_renderer("tuning")
     rng = np.random.default_rng(ctx.seed)
     losses: list[float] = []
+    errors: deque[float] = deque(maxlen=_SHOWN)
     queue: list[int] = []
     with ctx.log.phase(title, steps) as tick:
         for done in range(steps if targets else 0):
@@ -55,11 +59,12 @@ def fit(
             def pull(image: Image, target: Target = target) -> F32:
                 value, gradient = loss(image.rgb, target.rgb)
                 losses.append(value)
+                errors.append(float(np.square(image.rgb[::4, ::4] - as_floats(target.rgb[::4, ::4])).mean()))
                 return gradient
 
             _, gradients = renderer.render_with_grad(model.scene(), target.camera, pull)
             model.step(gradients, 0.5 + 0.5 * float(np.cos(np.pi * done / steps)))
-            tick(1)
+            tick(1, f"{-10 * np.log10(np.mean(errors) + 1e-12):.2f} dB")
             if every is not None:
                 every(done + 1)
     return losses
