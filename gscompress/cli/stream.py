@@ -11,6 +11,7 @@ STREAM_VERBS = {
     "info": "gscompress.cli.stream_info:info",
     "decode": "gscompress.cli.stream_decode:decode",
     "serve": "gscompress.cli.stream_serve:serve",
+    "play": "gscompress.cli.stream_play:play",
 }
 
 app = typer.Typer(cls=group(STREAM_VERBS), add_completion=False, rich_markup_mode=None)

@@ -51,11 +51,11 @@ def view(
         console.say(f"{source.name}: {viewer.url} (Ctrl-C ends)")
         sys.stdout.flush()
         if open_page:
-            _open(viewer.url)
+            show_page(viewer.url)
         threading.Event().wait()
 
 
-def _open(url: str) -> None:
+def show_page(url: str) -> None:
     """Show the page if there is a screen; without one, Python would start a browser inside the terminal."""
     import webbrowser
 

@@ -67,6 +67,7 @@ class StreamClient:
         self.fetcher = Fetcher(transport, options.patience, options.memory)
         self._transport, self._decoder, self._news, self._options = transport, decoder, news, options
         self._decoders: dict[str, Decoder] = {}
+        self._window: Window | None = None
         self._thread = ThreadPoolExecutor(1, "stream decoder")
 
     async def __aenter__(self) -> StreamClient:
@@ -74,6 +75,11 @@ class StreamClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    @property
+    def in_hand(self) -> float:
+        """Seconds of playback that are here, beyond the frame that was given out last."""
+        return 0.0 if self._window is None else self._window.in_hand
 
     async def close(self) -> None:
         """End it all; a frame that is being decoded is finished and dropped."""
@@ -118,7 +124,7 @@ class StreamClient:
         """Frames into the queue; its bound is what keeps memory small when the reader is slow."""
         window = None
         try:
-            window = Window(
+            window = self._window = Window(
                 self.manifest, self.fetcher, self._news, self._options, lambda: ready.qsize() / self.manifest.fps
             )
             groups = window.groups(start, loop=loop)

@@ -65,6 +65,12 @@ class Window:
         self._rendition = self._pinned or 0
         self._looked = time.monotonic()
 
+    @property
+    def in_hand(self) -> float:
+        """Seconds of playback that are here already."""
+        done = [task.result() for _, task in self._tasks if task.done() and not task.cancelled()]
+        return self._buffered() + sum(len(fetched.due) for fetched in done) / self.manifest.fps
+
     async def groups(self, frame: int, *, loop: bool) -> AsyncGenerator[Fetched, None]:
         """From ``frame`` on, to the end or again and again. Raises Missing when a live stream's server is gone."""
         while True:
@@ -133,10 +139,8 @@ class Window:
         if self._pinned is not None:
             return self._pinned
         manifest = self.manifest
-        done = [task.result() for _, task in self._tasks if task.done()]
-        buffered = self._buffered() + sum(len(fetched.due) for fetched in done) / manifest.fps
         rates = [manifest.bitrate(rendition) for rendition in manifest.renditions]
-        self._rendition = choose(rates, self._fetcher.throughput.estimate, buffered, self._rendition)
+        self._rendition = choose(rates, self._fetcher.throughput.estimate, self.in_hand, self._rendition)
         for number in range(len(rates) - 1, self._rendition, -1):
             group = manifest.renditions[number].group_of(frame)
             if group is not None and self._fetcher.has(group.segment):

@@ -68,12 +68,16 @@ def prepare(
         reference = None if against is None else open_levels(against, log)
         if reference is not None and not len(reference.scene(reference.finest)):
             raise UsageError(f"{against}: nothing to compare with, there is no Gaussian in it")
+    world, poses = surroundings(str(path), levels.scene(levels.finest), log)
+    return Exhibit(levels, reference, world, poses, renderer, limit, background)
+
+
+def surroundings(name: str, scene: Scene, log: EventLog) -> tuple[World, list[Pose]]:
+    """The world around a scene in right-down-forward axes, and where to look from. Raises UsageError."""
     with log.phase("find viewpoints"):
-        scene = levels.scene(levels.finest)
         try:
             world = World.around(scene)
             poses = [world.pose(camera) for camera in generate(scene, VIEWS, *RATIO)]
-            poses.sort(key=lambda pose: float(np.linalg.norm(pose.eye)), reverse=True)
         except UsageError:
-            raise UsageError(f"{path}: nothing to look at, no Gaussian in it is visible") from None
-    return Exhibit(levels, reference, world, poses, renderer, limit, background)
+            raise UsageError(f"{name}: nothing to look at, no Gaussian in it is visible") from None
+    return world, sorted(poses, key=lambda pose: float(np.linalg.norm(pose.eye)), reverse=True)

@@ -21,9 +21,12 @@ KEEP = 1 << 30
 class Levels:
     """The levels of one file, in right-down-forward axes; a format without levels has one.
 
+    revision: raised when the same level shows another scene, as in a film; 0 for files.
     name: of the file. sizes: bytes of the file that each level needs, a prefix of it. gaussians: before compression.
     decode: starts to decode from the base, one scene per level. keep: bytes of scenes to hold in memory.
     """
+
+    revision = 0
 
     def __init__(
         self,

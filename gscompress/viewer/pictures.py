@@ -39,7 +39,7 @@ class Pictures:
     def __init__(self, exhibit: Exhibit) -> None:
         self._exhibit = exhibit
         self._view: View | None = None
-        self._kept: dict[tuple[bool, int], Shown] = {}
+        self._kept: dict[tuple[bool, int, int], Shown] = {}
 
     def show(self, choice: Choice, view: View, *, measure: bool) -> Shown:
         """What to put on the screen; with ``measure`` also the PSNR of the file against the reference, if there is one.
@@ -59,8 +59,9 @@ class Pictures:
         return replace(shown, psnr=psnr(right.picture, left.picture)) if measure else shown
 
     def _render(self, view: View, levels: Levels, level: int) -> Shown:
-        key = (levels is self._exhibit.levels, level)
+        key = (levels is self._exhibit.levels, level, levels.revision)
         if key not in self._kept:
+            self._kept = {k: shown for k, shown in self._kept.items() if k[0] != key[0] or k[2] == key[2]}
             place = np.array(view.wxyz), np.array(view.position), view.fov
             camera = self._exhibit.world.camera(*place, view.width, view.height)
             self._kept[key] = Shown(*self._exhibit.render(levels.scene(level), camera))

@@ -81,6 +81,13 @@ class Viewer:
         shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
         return f"http://{shown}:{self._server.get_port()}"
 
+    def refresh(self, *, playing: bool) -> None:
+        """The exhibit shows another scene: every window draws it."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.refresh(playing=playing)
+
     def stop(self) -> None:
         """Close every window's session, then the port."""
         with self._lock:

@@ -11,10 +11,10 @@ import numpy as np
 from gscompress.viewer.choice import Choice, Figures, figures_html
 from gscompress.viewer.exhibit import Exhibit
 from gscompress.viewer.levels import Levels
+from gscompress.viewer.node import SplatNode
 from gscompress.viewer.pace import Pace, Step
 from gscompress.viewer.panel import Panel
 from gscompress.viewer.pictures import Pictures, View
-from gscompress.viewer.splats import browser_splats
 from gscompress.viewer.world import picture_size
 
 if TYPE_CHECKING:
@@ -31,14 +31,23 @@ class Session:
         self._client, self._exhibit = client, exhibit
         self._pace, self._pictures = Pace(), Pictures(exhibit)
         self._news, self._closed = threading.Condition(), False
-        self._splats: viser.GaussianSplatHandle | None = None
-        self._sent: tuple[Levels, int] | None = None
+        self._splats = SplatNode(client.scene, exhibit.world)
+        self._sent: tuple[Levels, int, int] | None = None
         self._reported, self._viewpoint = 0.0, 0
         self._panel = Panel(client.gui, exhibit, self._chosen, self._next_viewpoint)
         client.camera.on_update(lambda _: self._moved())
         self._pace.changed()
         self._thread = threading.Thread(target=self._run, name=f"window {client.client_id}", daemon=True)
         self._thread.start()
+
+    def refresh(self, *, playing: bool) -> None:
+        """The scene is another: draw it, quickly if the next one follows soon."""
+        with self._news:
+            if playing:
+                self._pace.moved(time.monotonic())
+            else:
+                self._pace.changed()
+            self._news.notify()
 
     def close(self) -> None:
         """Begin no more pictures."""
@@ -57,9 +66,7 @@ class Session:
                 self._news.notify()
 
     def _chosen(self) -> None:
-        with self._news:
-            self._pace.changed()
-            self._news.notify()
+        self.refresh(playing=False)
 
     def _next_viewpoint(self) -> None:
         self._viewpoint = (self._viewpoint + 1) % len(self._exhibit.poses)
@@ -84,7 +91,7 @@ class Session:
                 if choice.exact:
                     self._draw(choice, step)
                 else:
-                    self._send(choice)
+                    self._send(choice, step)
             except Exception as error:  # whatever it is, the window must learn of it and the thread live on
                 self._client.add_notification(
                     "This cannot be drawn", " ".join(str(error).split()) or repr(error), color="red"
@@ -95,8 +102,7 @@ class Session:
         view, scene = self._view(step.share), self._client.scene
         shown = self._pictures.show(choice, view, measure=step.rest)
         scene.set_background_image(shown.picture, format="jpeg", jpeg_quality=90)
-        if self._splats is not None:
-            self._splats.visible = False
+        self._splats.set_visible(False)
         self._client.flush()
         now = time.monotonic()
         with self._news:
@@ -108,20 +114,21 @@ class Session:
         if step.rest and not self._outdated():
             scene.set_background_image(shown.picture, format="png")
 
-    def _send(self, choice: Choice) -> None:
+    def _send(self, choice: Choice, step: Step) -> None:
         """Let the browser draw: the Gaussians unless it has them, and a plain background."""
         shown, level = choice.single(self._exhibit)
-        if self._sent != (shown, level):
-            sent = browser_splats(shown.scene(level), self._exhibit.world)
-            self._splats = self._client.scene.add_gaussian_splats(
-                "/splats", sent.centers, sent.covariances, sent.rgbs, sent.opacities, scale=sent.scale
-            )
-            self._sent = shown, level
-        elif self._splats is not None:
-            self._splats.visible = True
+        key = shown, level, shown.revision
+        if self._sent != key:
+            self._splats.show(shown.scene(level), moving=shown.revision > 0)
+            self._sent = key
+        else:
+            self._splats.set_visible(True)
         colour = np.round(np.array(self._exhibit.background) * 255).astype(np.uint8)
         self._client.scene.set_background_image(np.broadcast_to(colour, (2, 2, 3)), format="png")
-        self._panel.report(figures_html(self._exhibit, choice, Figures()))
+        now = time.monotonic()
+        if step.rest or now - self._reported > REPORTS:
+            self._reported = now
+            self._panel.report(figures_html(self._exhibit, choice, Figures()))
 
     def _view(self, share: float) -> View:
         camera = self._client.camera

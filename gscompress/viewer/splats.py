@@ -32,15 +32,18 @@ class BrowserSplats:
     scale: float
 
 
-def browser_splats(scene: Scene, world: World) -> BrowserSplats:
-    """What of a scene can be drawn in a browser: rows that are finite and not invisible, DC colour only."""
+def browser_splats(scene: Scene, world: World, unit: float | None = None) -> BrowserSplats:
+    """What of a scene can be drawn in a browser: rows that are finite and not invisible, DC colour only.
+
+    unit: the ``scale`` to use, None for the one that suits this scene best.
+    """
     s = scene.splats
     finite = [np.isfinite(a).all(axis=1) for a in (s.means, s.log_scales, s.quats, s.sh[:, 0])]
     opacities = 1 / (1 + np.exp(-np.clip(s.logit_opacities, -80, 80)))
     rows = np.flatnonzero(np.all(finite, axis=0) & (opacities >= FAINT))
     means = (s.means[rows].astype(np.float64) - world.focus) / world.radius
     stds = np.exp(np.clip(s.log_scales[rows].astype(np.float64), -80, 80)) / world.radius
-    unit = _unit(stds.max(axis=1))
+    unit = _unit(stds.max(axis=1)) if unit is None else unit
     stds = np.minimum(stds / unit, WIDEST)
     axes = quat_to_matrix(s.quats[rows]) * stds[:, None, :]
     return BrowserSplats(

@@ -22,12 +22,13 @@ COUNT, FPS, GOP = 40, 20.0, 4
 
 
 def toy_scene(number: int) -> Scene:
-    """Frame ``number``: a row of Gaussians that steps to the right."""
+    """Frame ``number``: a coloured row of Gaussians that steps to the right."""
     means = np.zeros((COUNT, 3), np.float32)
     means[:, 0] = np.linspace(-1, 1, COUNT) + 0.05 * number
     quats = np.tile(np.float32([1, 0, 0, 0]), (COUNT, 1))
-    sizes, opacities = np.full((COUNT, 3), -3, np.float32), np.full(COUNT, 4, np.float32)
-    return Scene(Splats(means, sizes, quats, opacities, np.full((COUNT, 1, 3), 1.0, np.float32)))
+    sizes, opacities = np.full((COUNT, 3), -1.5, np.float32), np.full(COUNT, 4, np.float32)
+    colours = np.sin(np.linspace(0, 9, COUNT, dtype=np.float32)[:, None] + np.float32([0, 2, 4])) * np.float32(1.7)
+    return Scene(Splats(means, sizes, quats, opacities, colours[:, None]))
 
 
 def number_of(scene: Scene) -> int:

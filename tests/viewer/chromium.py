@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import itertools
 import json
@@ -91,6 +92,28 @@ class Chromium:
     def click(self, x: float, y: float) -> None:
         self.mouse("mousePressed", x, y)
         self.mouse("mouseReleased", x, y)
+
+    def press(self, element: str, share: float = 0.5) -> None:
+        """Click on what a JavaScript expression finds, ``share`` of the way along it."""
+        box = f"(() => {{ const e = {element}; if (!e) return null; const r = e.getBoundingClientRect(); "
+        box += "return [r.x, r.y, r.width, r.height] })()"
+        x, y, width, height = wait_for(lambda: self.evaluate(box), element)
+        self.click(x + share * width, y + height / 2)
+
+    def choose(self, now: str, wanted: str) -> None:
+        """Pick from the list that says ``now``."""
+        says = "[...document.querySelectorAll('input')].find(e => e.offsetParent && e.value == {!r})"
+        option = (
+            f"[...document.querySelectorAll('[role=option]')].find(e => e.offsetParent && e.innerText == {wanted!r})"
+        )
+        self.press(says.format(now))
+        for _ in range(3):  # the list moves while it unfolds, so a click may go beside it
+            time.sleep(0.4)
+            self.press(option)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: self.evaluate(f"!!{says.format(wanted)}"), f"'{wanted}' to be chosen", 3)
+                return
+        raise AssertionError(f"'{wanted}' could not be chosen")
 
     def text(self) -> str:
         """All text on the page."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,35 +77,17 @@ class Page:
         return int(np.abs(self.screen().astype(int) - picture[FREE]).max()) <= SAME
 
     def choose(self, now: str, wanted: str) -> None:
-        """Pick from the list that says ``now``."""
-        says = "[...document.querySelectorAll('input')].find(e => e.offsetParent && e.value == {!r})"
-        option = (
-            f"[...document.querySelectorAll('[role=option]')].find(e => e.offsetParent && e.innerText == {wanted!r})"
-        )
-        self._click(says.format(now))
-        for _ in range(3):  # the list moves while it unfolds, so a click may go beside it
-            time.sleep(0.4)
-            self._click(option)
-            with contextlib.suppress(AssertionError):
-                wait_for(lambda: self.browser.evaluate(f"!!{says.format(wanted)}"), f"'{wanted}' to be chosen", 3)
-                return
-        raise AssertionError(f"'{wanted}' could not be chosen")
+        self.browser.choose(now, wanted)
 
     def set_level(self, share: float) -> None:
         """Click on the quality slider, ``share`` of the way along."""
-        self._click("document.querySelector('[role=slider]').parentElement", share)
+        self.browser.press("document.querySelector('[role=slider]').parentElement", share)
 
     def drag(self) -> None:
         self.browser.mouse("mousePressed", 150, 250)
         for step in range(1, 6):
             self.browser.mouse("mouseMoved", 150 + 12 * step, 250 + 4 * step)
         self.browser.mouse("mouseReleased", 210, 270)
-
-    def _click(self, element: str, share: float = 0.5) -> None:
-        box = f"(() => {{ const e = {element}; if (!e) return null; const r = e.getBoundingClientRect(); "
-        box += "return [r.x, r.y, r.width, r.height] })()"
-        x, y, width, height = wait_for(lambda: self.browser.evaluate(box), element)
-        self.browser.click(x + share * width, y + height / 2)
 
 
 @pytest.fixture
