@@ -21,6 +21,7 @@ VERBS = {
     "info": "gscompress.cli.info:info",
     "render": "gscompress.cli.render:render",
     "eval": "gscompress.cli.eval:evaluate",
+    "train": "gscompress.cli.train:train",
     "stream": "gscompress.cli.stream:app",
     "bench": "gscompress.cli.bench:bench",
     "compare": "gscompress.cli.compare:compare",

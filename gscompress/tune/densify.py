@@ -14,19 +14,20 @@ RESET_TO = 0.01
 THRESHOLD = 2e-4  # mean gradient with respect to the projected centre, half a picture being one unit
 SMALL = 0.01  # of the extent of the cameras: what is larger is split
 SPLIT_BY = np.log(1.6)
+_RECOVERY = 500  # updates between resets, at least
 
 
 class Densify:
     """What happens between updates. budget: most Gaussians. pixels: width of the pictures. extent: of the cameras.
 
-    From 2 % to 50 % of ``steps``; opacities are reset every 15 %.
+    From 2 % to 50 % of ``steps``; opacities are reset every 15 %, but not in runs too short to recover from that.
     """
 
     def __init__(self, model: GrowingModel, budget: int, steps: int, pixels: float, extent: float, seed: int) -> None:
         self._model, self._budget, self._steps = model, budget, steps
         self._threshold, self._small = THRESHOLD / (pixels / 2), SMALL * extent
         self._interval = min(100, max(10, steps // 100))
-        self._reset = max(1, round(0.15 * steps))
+        self._reset = max(_RECOVERY, round(0.15 * steps))
         self._rng = np.random.default_rng(seed)
 
     def __call__(self, done: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -20,8 +20,9 @@ from gscompress.tune.splat_model import Rates
 from gscompress.tune.start import extent, from_points
 from gscompress.tune.targets import targets
 
-# Kerbl et al. 2023; means in units of the extent of the cameras.
+# Kerbl et al. 2023, for 30,000 steps; means in units of the extent of the cameras. Shorter runs take longer strides.
 RATES = Rates(means=1.6e-4, log_scales=5e-3, quats=1e-3, logit_opacities=5e-2, dc=2.5e-3, sh=1.25e-4)
+_STEPS, _LONGEST_STRIDE = 30_000, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,11 @@ def train(
         points, colours = points[chosen], colours[chosen]
     start = from_points(points, colours, plan.degree)
     size = extent(ctx.cameras)
-    model = GrowingModel(start, RATES, size)
+    rates = hurried(plan.steps)
+    model = GrowingModel(start, rates, size)
     between: Callable[[int], None]
     if plan.method == "mcmc":
-        between = Mcmc(model, plan.budget, plan.steps, RATES.means * size, ctx.seed)
+        between = Mcmc(model, plan.budget, plan.steps, rates.means * size, ctx.seed)
     else:
         pixels = float(np.mean([camera.width for camera in ctx.cameras]))
         between = Densify(model, plan.budget, plan.steps, pixels, size, ctx.seed)
@@ -67,3 +69,9 @@ def train(
     scene = model.scene()
     alive = model.opacities() > DEAD
     return replace(scene, splats=scene.splats.take(alive))
+
+
+def hurried(steps: int) -> Rates:
+    """The rates for a run of ``steps``."""
+    stride = float(np.clip(np.sqrt(_STEPS / steps), 1, _LONGEST_STRIDE))
+    return Rates(**{field.name: stride * getattr(RATES, field.name) for field in fields(RATES)})

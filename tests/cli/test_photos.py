@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 from specimens import blob
 
+from gscompress import formats
 from gscompress.camera import Camera, look_at
+from gscompress.cli.main import run
 from gscompress.cli.views import Given, context
 from gscompress.codecs.base import PHOTOS_OR_RENDERS
 from gscompress.codecs.lossless import LosslessCodec
@@ -40,8 +43,6 @@ def recipe(*needs: str) -> Recipe:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine photos, each of one grey, of which the first is held out."""
-    import json
-
     folder = tmp_path_factory.mktemp("photos")
     frames = []
     for number in range(9):
@@ -92,3 +93,21 @@ def test_a_preset_refuses_what_it_cannot_use_or_do_without(data: Path) -> None:
         context(recipe("photos"), scene, log, Given(data=data, width=0))
     with pytest.raises(UnreadableError, match="no such file"):
         context(recipe("renderer", "photos"), scene, log, Given(data=data / "nothing"))
+
+
+def test_train_writes_a_scene_and_says_how_it_does_on_held_out_photos(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "trained.ply"
+    words = ["train", data, out, "--steps", "30", "--budget", "200", "--degree", "1", "--width", "24", "--json"]
+    assert run([*map(str, words)]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert 0 < facts["gaussians"] == len(formats.read(out)) <= 200
+    assert facts["held_out_views"] == 2
+    assert facts["psnr"] > 5
+    assert "random points" in facts["warnings"][0]
+    for wrong in (["--method", "nosuch"], ["--steps", "0"], ["--degree", "5"]):
+        assert run(["train", str(data), str(tmp_path / "no.ply"), *wrong]) == 2
+    assert run(["train", str(data), str(tmp_path / "no.xyz")]) == 2
+    assert run(["train", str(tmp_path / "nothing"), str(tmp_path / "no.ply")]) == 3
+    assert not list(tmp_path.glob("no.*"))
