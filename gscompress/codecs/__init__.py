@@ -13,6 +13,7 @@ CODECS: Registry[type[Codec]] = Registry(
         "compact3d": f"{_HERE}.compact3d:Compact3dCodec",
         "c3dgs": f"{_HERE}.c3dgs:C3dgsCodec",
         "lightgaussian": f"{_HERE}.lightgaussian:LightGaussianCodec",
+        "compact-3dgs": f"{_HERE}.compact_3dgs:Compact3dgsCodec",
         "lossless": f"{_HERE}.lossless:LosslessCodec",
     },
 )

@@ -14,6 +14,7 @@ PRESETS: Registry[Recipe] = Registry(
         "progressive": f"{_HERE}.default:PROGRESSIVE",
         "small": f"{_HERE}.default:SMALL",
         "lightgaussian": f"{_HERE}.lightgaussian:LIGHTGAUSSIAN",
+        "compact-3dgs": f"{_HERE}.compact_3dgs:COMPACT_3DGS",
         "lossless": f"{_HERE}.lossless:LOSSLESS",
     },
 )
