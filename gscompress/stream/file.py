@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from gscompress.container.layout import CHUNK, Placed
 from gscompress.container.reader import Reader
 from gscompress.container.writer import Writer
 from gscompress.errors import UnreadableError
+from gscompress.stream.folder import as_file
 from gscompress.stream.frames import KEY, RESIDUAL, Gop
 
 
@@ -42,14 +44,16 @@ def write_stream(out: BinaryIO, header: Mapping[str, Any], gops: Iterable[Gop]) 
 
 
 class StreamFile:
-    """A stream in one file, mapped. header: as of HEAD. gops: where its GOPs lie. truncated: the file's end is missing.
+    """A stream in one file, mapped, or the largest rendition of a folder, read into memory.
+
+    header: as of HEAD. gops: where its GOPs lie. truncated: the file's end is missing.
 
     Building one walks the chunk headers; payloads are checked when decoded. Raises UnreadableError.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
-            reader = Reader.open(path)
+            reader = Reader(as_file(Path(path))) if Path(path).is_dir() else Reader.open(path)
         except UnreadableError as error:
             raise type(error)(f"{path}: {error}") from error
         if "stream" not in reader.header:

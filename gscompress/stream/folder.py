@@ -16,10 +16,39 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gscompress.container.reader import Reader
 from gscompress.container.writer import Writer
+from gscompress.errors import ChecksumError, UnreadableError
 from gscompress.stream import manifest as manifests
 from gscompress.stream.frames import Gop
 from gscompress.stream.manifest import Group, Manifest, Rendition, Segment
+
+
+def as_file(folder: Path) -> bytes:
+    """The largest rendition of a folder as the bytes of a ``.gscz`` file.
+
+    Raises UnreadableError when a segment is missing or not what the manifest says.
+    """
+    try:
+        manifest = manifests.from_json((folder / manifests.NAME).read_bytes())
+    except OSError:
+        raise UnreadableError(f"no stream: a folder of one has a {manifests.NAME}") from None
+    chosen, out = manifest.renditions[-1], io.BytesIO()
+    writer = Writer(out, Reader(_checked(folder, chosen.init)).header)
+    for group in chosen.groups:
+        writer.append(_checked(folder, group.segment))
+    writer.finish()
+    return out.getvalue()
+
+
+def _checked(folder: Path, segment: Segment) -> bytes:
+    try:
+        data = (folder / segment.path).read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{segment.path}: {error.strerror}") from None
+    if len(data) != segment.size or zlib.crc32(data) != segment.crc32:
+        raise ChecksumError(f"{segment.path} is not what the manifest says: it is damaged")
+    return data
 
 
 class FolderWriter:

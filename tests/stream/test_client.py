@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,29 @@ def test_every_way_to_a_stream_leads_to_the_same_frames(places: Path) -> None:
     within(10, work)
 
 
+def test_any_static_server_will_do_for_a_folder_and_one_without_ranges_is_named_for_a_file(places: Path) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            return None
+
+    plain = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(places)))
+    thread = threading.Thread(target=plain.serve_forever)
+    thread.start()
+
+    async def work() -> None:
+        async with await open_stream(f"http://127.0.0.1:{plain.server_port}/s/") as stream:
+            assert numbers([frame async for frame in stream.frames()]) == list(range(22))
+        with pytest.raises(UnreadableError, match="ignores range requests: publish the stream as a folder"):
+            await open_stream(f"http://127.0.0.1:{plain.server_port}/s.gscz")
+
+    try:
+        within(10, work)
+    finally:
+        plain.shutdown()
+        thread.join()
+        plain.server_close()
+
+
 def test_the_init_segment_and_the_groups_make_up_a_file(places: Path, tmp_path: Path) -> None:
     parts = [places / "s" / "q1" / "init.gscz", *sorted((places / "s" / "q1").glob("*.gop"))]
     (tmp_path / "joined.gscz").write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -82,6 +107,23 @@ def test_the_init_segment_and_the_groups_make_up_a_file(places: Path, tmp_path: 
             assert numbers([frame async for frame in stream.frames()]) == list(range(22))
 
     within(10, work)
+
+
+def test_info_and_decode_take_the_largest_rendition_of_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder(tmp_path / "s", 6, qualities=(1, 5))
+    assert run(["stream", "info", str(tmp_path / "s"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["frames"], facts["gops"], facts["cut_off"]) == (6, 2, False)
+    assert "quality=5" in facts["codec"]
+    assert run(["stream", "decode", str(tmp_path / "s"), str(tmp_path / "five.npz"), "--frame", "5"]) == 0
+    assert number_of(formats.read(tmp_path / "five.npz", EventLog())) == 5
+    damaged = next((tmp_path / "s" / "q5").glob("000001-*"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert run(["stream", "decode", str(tmp_path / "s"), str(tmp_path / "out")]) == 3
+    assert "q5/000001-" in capsys.readouterr().err
+    assert run(["stream", "info", str(tmp_path)]) == 3
 
 
 def test_seeking_starts_at_any_frame_and_looping_goes_round(places: Path) -> None:
