@@ -14,6 +14,7 @@ CODECS: Registry[type[Codec]] = Registry(
         "c3dgs": f"{_HERE}.c3dgs:C3dgsCodec",
         "lightgaussian": f"{_HERE}.lightgaussian:LightGaussianCodec",
         "compact-3dgs": f"{_HERE}.compact_3dgs:Compact3dgsCodec",
+        "max": f"{_HERE}.max:MaxCodec",
         "lossless": f"{_HERE}.lossless:LosslessCodec",
     },
 )

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gscompress.codecs.base import Codec
+from gscompress.codecs.glance import glance
 from gscompress.codecs.importance import Importance, assess
 from gscompress.codecs.part import Shared
 from gscompress.codecs.plan import Plan
@@ -33,16 +34,15 @@ from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
 from gscompress.tune.refine import COLOUR_ONLY, refine, steps_in
 
-_PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
+PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
 # Qualities this far apart share pruning and sensitivities in a search; tuned ones more, since tuning takes a minute.
 _CLOSE, _CLOSE_TUNED = 1.5, 8.0
-_VIEWS = 32  # most views that pruning and sensitivities are measured on, evenly drawn from those given
 _GEOMETRY_SHARE = 0.7  # of the tuning time goes to the whole scene, the rest to colours on the decoded geometry
 
 
 @dataclass(frozen=True)
 class DefaultCodec(Codec):
-    """quality: 0 to 100; about 26 + 0.32 x quality dB against the original's renders.
+    """quality: 0 to 100; about 28 + 0.3 x quality dB against the original's renders, 60 at the end.
 
     renders: judge by renders (when the Context has a renderer) rather than by opacity and size.
     prune: drop Gaussians that cost more bits than their removal costs picture, times this factor; 0 keeps all.
@@ -71,7 +71,9 @@ class DefaultCodec(Codec):
     @property
     def step(self) -> float:
         """Root of the picture error (per pixel and channel) that all coded parameters may cause, times sqrt 12."""
-        return float(np.sqrt(12 * 10 ** (-(26 + 0.28 * self.quality) / 10)))
+        # Beyond 60 views agree less and less with one another, and the last steps of the dial are larger.
+        decibel = 26 + 0.28 * self.quality + 6 * max((self.quality - 60) / 40, 0) ** 2
+        return float(np.sqrt(12 * 10 ** (-decibel / 10)))
 
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
         yield from self.plan(scene, ctx).chunks()
@@ -80,7 +82,7 @@ class DefaultCodec(Codec):
         """Everything that is decided before coding; extra columns of the scene move along with its rows."""
         ctx = ctx if self.renders else Context(seed=ctx.seed, log=ctx.log)
         tune = self.tune if ctx.renderer is not None and ctx.cameras else 0.0
-        step = self.step / np.sqrt(max(len(scene), 1) * _PARAMETERS)
+        step = self.step / np.sqrt(max(len(scene), 1) * PARAMETERS)
         kept, importance = self._reduced(scene, ctx, tune, step)
         plan = Plan.make(kept.splats, importance, step, diffusion=self.diffusion, part=self.part, layers=self.layers)
         if tune:
@@ -99,7 +101,7 @@ class DefaultCodec(Codec):
             of, quality, kept, importance = ctx.memo[key]
             if of is scene and abs(quality - self.quality) <= (_CLOSE_TUNED if tune else _CLOSE):
                 return kept, importance
-        some = replace(ctx, cameras=ctx.cameras[:: -(-len(ctx.cameras) // _VIEWS) or 1])
+        some = glance(ctx)
         kept = prune(scene, some, self.prune * step**2)
         if tune:
             kept = refine(kept, scene, ctx, steps_in(tune * _GEOMETRY_SHARE, kept, ctx))

@@ -15,6 +15,7 @@ PRESETS: Registry[Recipe] = Registry(
         "small": f"{_HERE}.default:SMALL",
         "lightgaussian": f"{_HERE}.lightgaussian:LIGHTGAUSSIAN",
         "compact-3dgs": f"{_HERE}.compact_3dgs:COMPACT_3DGS",
+        "max": f"{_HERE}.max:MAX",
         "lossless": f"{_HERE}.lossless:LOSSLESS",
     },
 )
