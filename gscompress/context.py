@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gscompress.camera import Camera
@@ -22,6 +23,7 @@ class Context:
     """seed: of every random draw. cameras: the views to judge by; photos: one (H, W, 3) uint8 per camera or none.
 
     memo: what several encodes of the same scene may share (a search for a size or a quality runs many).
+    checkpoints: a folder for finished stages of long encodes, to go on from after an interruption.
     """
 
     seed: int = 0
@@ -30,6 +32,7 @@ class Context:
     cameras: Sequence[Camera] = ()
     photos: Sequence[Any] = ()
     memo: dict[Any, Any] = field(default_factory=dict)
+    checkpoints: Path | None = None
 
     def need_renderer(self, who: str) -> Renderer:
         """The renderer, or a UsageError that names the one who needs it."""

@@ -21,16 +21,20 @@ from gscompress.scene import Scene
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the caller gave to look at. cameras: a camera file. data: photos. width: pixels to scale those to."""
+    """What the caller gave to look at. cameras: a camera file. data: photos. width: pixels to scale those to.
+
+    checkpoints: a folder for finished stages of tuning.
+    """
 
     cameras: Path | None = None
     data: Path | None = None
     width: int | None = None
+    checkpoints: Path | None = None
 
 
-GENERATED, WIDTH = 24, 400
+GENERATED, WIDTH = 48, 400
 """Views that are generated when no cameras are given, and their width in pixels: larger ones cost time, fewer views
-cost quality."""
+cost quality, most of all that of the worst view."""
 
 
 def load(cameras: Path | None) -> list[Camera]:
@@ -76,7 +80,9 @@ def context(recipe: Recipe, scene: Scene, log: EventLog, given: Given | None = N
                 return Context(log=log)
     if PHOTOS_OR_RENDERS in recipe.needs and not photos:
         log.warn(f"no --data: tuned against renders of the original in {len(views)} views instead of photos")
-    return Context(log=log, renderer=RENDERERS.get("cpu")(), cameras=views, photos=photos)
+    return Context(
+        log=log, renderer=RENDERERS.get("cpu")(), cameras=views, photos=photos, checkpoints=given.checkpoints
+    )
 
 
 def training_photos(data: Path, width: int | None, log: EventLog) -> tuple[list[Camera], list[npt.NDArray[np.uint8]]]:
@@ -104,5 +110,7 @@ def _refuse_the_useless(recipe: Recipe, given: Given) -> None:
     if given.data is not None and not recipe.needs & {"photos", PHOTOS_OR_RENDERS}:
         hint = "; --cameras takes the views to judge by" if "renderer" in recipe.needs else ""
         raise UsageError(f"{who} does not look at photos, so it has no use for --data{hint}")
+    if given.checkpoints is not None and not recipe.needs & {"photos", PHOTOS_OR_RENDERS}:
+        raise UsageError(f"{who} does not tune for long, so it has no use for --checkpoints")
     if given.data is None and "photos" in recipe.needs:
         raise UsageError(f"{who} cannot work without photos: give --data PHOTOS (COLMAP, transforms.json or Blender)")

@@ -22,6 +22,7 @@ from gscompress.recipe import Recipe
 from gscompress.scene import Scene
 from gscompress.transforms.clean import Clean
 from gscompress.transforms.prune import global_significance
+from gscompress.tune.checkpoint import resumable
 from gscompress.tune.loop import fit
 from gscompress.tune.pseudo_views import PseudoViews
 from gscompress.tune.shared_colours import SharedColours
@@ -75,19 +76,21 @@ class LightGaussianCodec(Codec):
             yield Chunk("BASE", 0, VecTree(scene.splats, np.zeros(0, np.int64), scene.splats.sh).pack())
             return
         goals = targets(scene, ctx)
-        kept = self._pruned(scene, ctx)
-        kept = _tuned(kept, goals, ctx, self.recover, _RECOVER, "Recovering from pruning")
-        kept = self._distilled(kept, ctx)
-        yield Chunk("BASE", 0, self._quantized(kept, goals, ctx).pack())
+        how = {"prune": self.prune, "volume": self.volume, "steps": self.recover}
+        kept = resumable(ctx, "lightgaussian-recovered", how, scene, lambda: self._recovered(scene, goals, ctx))
+        how = {"degree": self.degree, "steps": self.distill}
+        student = resumable(ctx, "lightgaussian-distilled", how, kept, lambda: self._distilled(kept, ctx))
+        yield Chunk("BASE", 0, self._quantized(student, goals, ctx).pack())
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
         for chunk in chunks:
             yield Scene(VecTree.unpack(chunk.streams))
 
-    def _pruned(self, scene: Scene, ctx: Context) -> Scene:
+    def _recovered(self, scene: Scene, goals: Sequence[Target], ctx: Context) -> Scene:
         ranked = np.argsort(-global_significance(scene, ctx, self.volume), kind="stable")
         kept = ranked[: max(1, round((1 - self.prune) * len(scene)))]
-        return replace(scene, splats=scene.splats.take(np.sort(kept)))
+        pruned = replace(scene, splats=scene.splats.take(np.sort(kept)))
+        return _tuned(pruned, goals, ctx, self.recover, _RECOVER, "Recovering from pruning")
 
     def _distilled(self, scene: Scene, ctx: Context) -> Scene:
         degree = min(self.degree, scene.splats.sh_degree)

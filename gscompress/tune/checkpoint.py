@@ -1,0 +1,58 @@
+"""Finished stages of a long encode, kept in a folder, so that an interrupted run goes on after the last of them.
+
+A stage is known by everything that it depends on; a folder may hold those of many runs. Nothing is stored but arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gscompress.atomic import staged
+from gscompress.context import Context
+from gscompress.scene import Scene, Splats
+
+_ARRAYS = ("means", "log_scales", "quats", "logit_opacities", "sh")
+
+
+def resumable(ctx: Context, stage: str, settings: Mapping[str, Any], scene: Scene, make: Callable[[], Scene]) -> Scene:
+    """``make()``, or what it came to last time, if ``ctx`` has a folder for that.
+
+    settings: what decides the result besides the scene, the views and the seed of ``ctx``; JSON-able.
+    """
+    if ctx.checkpoints is None:
+        return make()
+    path = ctx.checkpoints / f"{stage}-{_digest(ctx, stage, settings, scene)}.npz"
+    if path.exists():
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                splats = Splats(*(stored[name] for name in _ARRAYS))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            ctx.log.warn(f"{path}: not a whole checkpoint, done anew")
+        else:
+            ctx.log.info(f"{stage}: taken from {path}")
+            return replace(scene, splats=splats)
+    made = make()
+    ctx.checkpoints.mkdir(parents=True, exist_ok=True)
+    with staged(path, force=True) as temporary, temporary.open("wb") as out:
+        np.savez(out, **{name: getattr(made.splats, name) for name in _ARRAYS})
+    return made
+
+
+def _digest(ctx: Context, stage: str, settings: Mapping[str, Any], scene: Scene) -> str:
+    state = hashlib.sha256(json.dumps([stage, dict(settings), ctx.seed], sort_keys=True).encode())
+    for name in _ARRAYS:
+        state.update(np.ascontiguousarray(getattr(scene.splats, name)).data)
+    for camera in ctx.cameras:
+        facts = camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.near
+        state.update(np.array(facts, np.float64).data)
+        state.update(np.ascontiguousarray(camera.w2c).data)
+    for photo in ctx.photos:
+        state.update(np.ascontiguousarray(photo).data)
+    return state.hexdigest()[:16]
