@@ -40,6 +40,9 @@ Data = Annotated[
 Width = Annotated[
     int | None, typer.Option(metavar="PIXELS", help="Scale the photos to this width; default: as stored.")
 ]
+Checkpoints = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Keep finished stages of tuning here and go on from them.")
+]
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="OUT.html", help="Also write a page with sizes, pictures and the worst view."),
@@ -58,6 +61,7 @@ def compress(
     cameras: Cameras = None,
     data: Data = None,
     width: Width = None,
+    checkpoints: Checkpoints = None,
     page: Report = None,
     as_json: Json = False,
     force: Force = False,
@@ -78,7 +82,7 @@ def compress(
     with console.progress() as log:
         scene = formats.read(source, log)
         started = time.perf_counter()
-        ctx = context(recipe, scene, log, Given(cameras, data, width))
+        ctx = context(recipe, scene, log, Given(cameras, data, width, checkpoints))
         result = api.compress_to_file(
             scene, target, preset, **wishes, target_size=size, target_psnr=target_psnr, ctx=ctx, force=force
         )
