@@ -76,6 +76,21 @@ def compress(
         raise UsageError(f"{target.name}: compress writes .gscz files; for other formats use 'gscompress convert'")
     for path in filter(None, (target, page)):
         check_target(path, force=force)
+    from gscompress.cli import fields
+
+    if fields.recognised(source):
+        of_splats = {"--target-size": target_size, "--target-psnr": target_psnr, "--tune": tune, "--do": do}
+        fields.compress(
+            source,
+            target,
+            preset=preset,
+            quality=quality,
+            cameras=cameras,
+            as_json=as_json,
+            force=force,
+            unused={**of_splats, "--report": page},
+        )
+        return
     wishes: dict[str, Any] = {"quality": quality, "tune": tune, "do": do or ()}
     recipe = api.recipe_for(preset, **wishes)
     size = None if target_size is None else console.parse_size(target_size)

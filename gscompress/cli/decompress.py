@@ -11,7 +11,7 @@ import typer
 from gscompress.atomic import check_target
 from gscompress.cli import console
 from gscompress.cli.options import Do, Force, Json, Target
-from gscompress.errors import UnreadableError
+from gscompress.errors import UnreadableError, UsageError
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="A .gscz file.")]
 Level = Annotated[int | None, typer.Option("--level", min=0, max=255, help="Stop after this level; 0 is the base.")]
@@ -22,12 +22,18 @@ def decompress(
 ) -> None:
     """Decode a .gscz file into another format."""
     from gscompress import formats
+    from gscompress.cli import fields
     from gscompress.cli.convert import write_new
     from gscompress.codecs import gscz
     from gscompress.container.reader import Reader
 
-    formats.by_suffix(target)
     check_target(target, force=force)
+    if fields.recognised(source):
+        if level is not None or do:
+            raise UsageError(f"{source.name} holds a radiance field: --level and --do are for splats")
+        fields.decompress(source, target, as_json=as_json, force=force)
+        return
+    formats.by_suffix(target)
     with console.progress() as log:
         started = time.perf_counter()
         if not source.exists():

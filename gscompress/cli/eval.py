@@ -54,6 +54,7 @@ def evaluate(
 ) -> None:
     """Measure PSNR and SSIM of a splat file against its original."""
     from gscompress import formats
+    from gscompress.cli import fields
     from gscompress.comparison import compare
     from gscompress.frame import RDF
     from gscompress.renderers import RENDERERS
@@ -65,12 +66,23 @@ def evaluate(
         check_target(picture, force=force)
     if data is not None and cameras is not None:
         raise UsageError("--data brings its own cameras: leave out --cameras")
-    engine = RENDERERS.get(renderer)()
+    reference: Any
+    decoded: Any
+    engine: Any
     with console.progress() as log:
-        reference = formats.read(against, log).in_frame(RDF)
-        decoded = formats.read(source, log).in_frame(RDF)
+        of_field = fields.recognised(against)
+        if of_field:
+            from gscompress.renderers.volume import VolumeRenderer
+
+            reference, decoded, engine = fields.read(against, log), fields.read(source, log), VolumeRenderer()
+            colour = fields.backdrop(reference, colour)
+        else:
+            engine = RENDERERS.get(renderer)()
+            reference = formats.read(against, log).in_frame(RDF)
+            decoded = formats.read(source, log).in_frame(RDF)
         views = None if data is None else held_out(data, pixels, colour, log)
-        chosen = [view.camera for view in views] if views else choose(reference, cameras or "auto:24", pixels)
+        place = fields.views if of_field else choose
+        chosen = [view.camera for view in views] if views else place(reference, cameras or "auto:24", pixels)
         photos = (view.image for view in views) if views else None
         result = compare(
             reference, decoded, chosen, engine, photos=photos, background=colour, with_lpips=lpips, log=log
@@ -79,7 +91,9 @@ def evaluate(
             worst_picture(picture, reference, decoded, result, engine, colour, force)
     if as_json:
         sizes = {"input_bytes": console.size_of(source), "reference_bytes": console.size_of(against)}
-        counts = {"gaussians": len(decoded), "reference_gaussians": len(reference), "renderer": renderer}
+        counts: dict[str, Any] = {"renderer": engine.name}
+        if not of_field:
+            counts = {"gaussians": len(decoded), "reference_gaussians": len(reference), **counts}
         facts = {"input": str(source), "reference": str(against), **sizes, **counts}
         console.emit({**facts, **result.to_json(), "warnings": log.warnings})
         return

@@ -14,7 +14,11 @@ from gscompress.ledger import Ledger
 def info(source: Source, as_json: Json = False) -> None:
     """Show what a file holds; for .gscz files, the byte ledger."""
     from gscompress import formats
+    from gscompress.cli import fields
 
+    if fields.recognised(source):
+        fields.info(source, as_json=as_json)
+        return
     form = formats.detect(source)
     with console.progress() as log:
         if form.name == "gscz":

@@ -56,16 +56,25 @@ def render(
 ) -> None:
     """Render a splat file to pictures or to a film."""
     from gscompress import formats
+    from gscompress.cli import fields
     from gscompress.frame import RDF
     from gscompress.renderers import RENDERERS
 
     colour, pixels = parse_colour(background), parse_pixels(size)
     check_target(out, force=force)
     write = _writer(out, fps)
-    engine = RENDERERS.get(renderer)()
+    scene: Any
+    engine: Any
     with console.progress() as log:
-        scene = formats.read(source, log).in_frame(RDF)
-        chosen = choose(scene, cameras, pixels)
+        if fields.recognised(source):
+            from gscompress.renderers.volume import VolumeRenderer
+
+            scene, engine = fields.read(source, log), VolumeRenderer()
+            chosen, colour = fields.views(scene, cameras, pixels), fields.backdrop(scene, colour)
+        else:
+            engine = RENDERERS.get(renderer)()
+            scene = formats.read(source, log).in_frame(RDF)
+            chosen = choose(scene, cameras, pixels)
         if out.suffix.lower() in FILM:
             chosen = _alike(chosen)
         with staged(out, force=force) as path:

@@ -12,9 +12,13 @@ from gscompress.errors import UnreadableError
 def verify(source: Source, as_json: Json = False) -> None:
     """Check every checksum and decode the file; exit code 3 when something is wrong."""
     from gscompress import formats
+    from gscompress.cli import fields
     from gscompress.codecs import gscz
     from gscompress.container.reader import Reader
 
+    if fields.recognised(source):
+        fields.verify(source, as_json=as_json)
+        return
     form = formats.detect(source)
     started = time.perf_counter()
     checks = ["decodes"]

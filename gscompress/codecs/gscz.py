@@ -58,6 +58,8 @@ def encode(stream: BinaryIO, scene: Scene, recipe: Recipe, ctx: Context, source_
 
 def facts(reader: Reader) -> Facts:
     """Interpret HEAD. Raises UnreadableError."""
+    if "field" in reader.header:
+        raise UnreadableError("the file holds a radiance field, not splats: use the commands that read fields")
     try:
         scene, codec = reader.header["scene"], reader.header["codec"]
         meta, recipe = scene["meta"], reader.header.get("recipe", {})
@@ -82,7 +84,7 @@ def decode(reader: Reader, log: EventLog, max_level: int | None = None) -> Itera
     """Yield the best scene known after every level. Raises UnreadableError."""
     known = _announced(reader, log)
     decoded = 0
-    with _damage_reported(known):
+    with damage_reported(known.codec.name):
         for scene in known.codec.decode(reader.chunks(known.codec.kinds, max_level)):
             decoded += 1
             yield known.given_to(scene)
@@ -93,7 +95,7 @@ def decode(reader: Reader, log: EventLog, max_level: int | None = None) -> Itera
 def decode_last(reader: Reader, log: EventLog, max_level: int | None = None) -> Scene:
     """The scene with all levels that are there. Raises UnreadableError."""
     known = _announced(reader, log)
-    with _damage_reported(known):
+    with damage_reported(known.codec.name):
         return known.given_to(known.codec.decode_whole(reader.chunks(known.codec.kinds, max_level)))
 
 
@@ -104,14 +106,15 @@ def _announced(reader: Reader, log: EventLog) -> Facts:
 
 
 @contextmanager
-def _damage_reported(known: Facts) -> Iterator[None]:
+def damage_reported(codec: str) -> Iterator[None]:
+    """What decoding damaged bytes raises, as UnreadableError."""
     try:
         yield
     except GscompressError:
         raise
     except _DAMAGE as error:
         raise UnreadableError(
-            f"the {known.codec.name} codec cannot decode this: the file is corrupt ({error})"
+            f"the {codec} codec cannot decode this: the file is corrupt ({error})"
         ) from error
 
 

@@ -58,7 +58,7 @@ class CheckpointFormat(Format):
         return head.startswith(_LEGACY) or (head[:1] == b"\x80" and path.suffix.lower() in self.suffixes)
 
     def read(self, path: Path, log: EventLog) -> Scene:
-        loaded = _load(path)
+        loaded = load(path)
         tensors = dict(_tensors(loaded, "", _DEPTH))
         prefix, names = _find(path, tensors)
         arrays = _arrays(path, {key: tensors[prefix + name] for key, name in names.items()})
@@ -77,7 +77,7 @@ class CheckpointFormat(Format):
         return Scene(splats, RDF, _model(path), _meta(path, loaded, log))
 
 
-def _load(path: Path) -> Any:
+def load(path: Path) -> Any:
     """The unpickled file: tensors and plain containers only. Raises UnreadableError, MissingExtraError."""
     try:
         import torch
@@ -94,7 +94,7 @@ def _load(path: Path) -> Any:
     except pickle.UnpicklingError:
         raise UnreadableError(
             f"{path}: damaged, or it holds Python objects besides tensors, which gscompress refuses to run: "
-            "save the splats alone with torch.save"
+            "save the tensors alone with torch.save"
         ) from None
     except Exception as error:  # a damaged pickle can raise anything
         raise UnreadableError(f"{path}: the checkpoint cannot be read: {_short(error)}") from None

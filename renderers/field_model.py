@@ -1,0 +1,64 @@
+"""The contract of a field that can be rendered: tensors by name, and ``trace``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gscompress.errors import UnreadableError
+from gscompress.field import Field
+from gscompress.renderers.volume_math import Rays, Traced
+
+Tap = Callable[[str, Tensor, Tensor], None]
+
+
+class FieldModel(ABC):
+    """A field's tensors in torch. tap: called with a layer's name, inputs (S, in) and outputs (S, out), when set."""
+
+    def __init__(self, field: Field) -> None:
+        self.geometry: Mapping[str, Any] = field.spec.geometry
+        self.tensors: dict[str, Tensor] = {name: torch.from_numpy(a.copy()) for name, a in field.tensors.items()}
+        self.tap: Tap | None = None
+        try:
+            self.prepare()
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+            raise UnreadableError(
+                f"the field's {field.spec.kind} geometry does not fit its tensors ({error})"
+            ) from None
+
+    @property
+    def white(self) -> bool:
+        """Whether the field was trained before a white background."""
+        return bool(self.geometry.get("white", False))
+
+    def require_gradients(self) -> list[Tensor]:
+        """Make every float tensor a leaf that gathers gradients; returns them in order."""
+        floats = [t for t in self.tensors.values() if t.is_floating_point()]
+        for tensor in floats:
+            tensor.requires_grad_(True)
+        return floats
+
+    def linear(self, name: str, x: Tensor) -> Tensor:
+        """A layer of this name, with or without bias."""
+        y = torch.nn.functional.linear(x, self.tensors[f"{name}.weight"], self.tensors.get(f"{name}.bias"))
+        if self.tap is not None:
+            self.tap(name, x, y)
+        return y
+
+    def count(self, stem: str) -> int:
+        """How many layers stem.0, stem.1, … there are."""
+        number = 0
+        while f"{stem}.{number}.weight" in self.tensors:
+            number += 1
+        return number
+
+    def prepare(self) -> None:  # noqa: B027
+        """Work that depends on the geometry alone. Whatever it raises means that spec and tensors do not fit."""
+
+    @abstractmethod
+    def trace(self, rays: Rays, jitter: torch.Generator | None = None) -> Traced:
+        """Colours of rays; with a generator, samples are placed at random within their strata."""

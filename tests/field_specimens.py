@@ -1,0 +1,55 @@
+"""Small radiance fields of every kind for tests: random, but with something to see in them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gscompress.camera import Camera, look_at
+from gscompress.field import Field, Spec
+
+
+def layer(rng: np.random.Generator, name: str, out: int, inner: int, scale: float = 1.0) -> dict[str, np.ndarray]:
+    weight = rng.normal(0, scale / np.sqrt(inner), (out, inner)).astype(np.float32)
+    return {f"{name}.weight": weight, f"{name}.bias": rng.normal(0, 0.1, out).astype(np.float32)}
+
+
+def mlp_field(width: int = 24, source: str = "nerf-pytorch", seed: int = 0, skip: bool = False) -> Field:
+    """Two networks over 3 + 6 * 3 position and 3 + 6 * 1 direction inputs."""
+    rng = np.random.default_rng(seed)
+    yen = source != "nerf-pytorch"
+    tensors: dict[str, np.ndarray] = {}
+    for net in ("coarse", "fine"):
+        tensors |= layer(rng, f"{net}.trunk.0", width, 21, 2)
+        tensors |= layer(rng, f"{net}.trunk.1", width, width, 1.5)
+        tensors |= layer(rng, f"{net}.trunk.2", width, width + 21 * skip, 1.5)
+        tensors |= layer(rng, f"{net}.density", 1, width, 20)
+        tensors |= layer(rng, f"{net}.feature", width, width, 1.5)
+        tensors |= layer(rng, f"{net}.colour.0", width // 2, width + 9, 1.5)
+        tensors |= layer(rng, f"{net}.rgb", 3, width // 2, 2)
+    geometry = {
+        "networks": ["coarse", "fine"],
+        "frequencies": [3, 1],
+        "skips": [2] if skip else [],
+        "views": True,
+        "first_relu": yen,
+        "feature_relu": not yen,
+        "skip_first": yen,
+        "near": 2.0,
+        "far": 6.0,
+        "ndc": False,
+        "white": True,
+        "samples": [12, 12],
+        "disparity": False,
+    }
+    return Field(tensors, Spec("mlp", source, geometry), {"step": 7})
+
+
+def cameras(count: int = 3, size: int = 16, radius: float = 4.0) -> list[Camera]:
+    """Around the origin."""
+    out = []
+    for k in range(count):
+        angle = 2 * np.pi * k / count
+        eye = radius * np.array([np.cos(angle), np.sin(angle), 0.4])
+        w2c = look_at(eye, np.zeros(3), np.array([0.0, 0.0, 1.0]))
+        out.append(Camera(size, size, size * 1.2, size * 1.2, size / 2, size / 2, w2c, f"view-{k}"))
+    return out
