@@ -54,7 +54,9 @@ class CodedModel:
 
     def _count(self) -> None:
         """What depends on all Gaussians together, and changes slowly."""
-        self._known = known_levels(self._plan.shared.box, self._means.parameter)
+        rows = [part for layer in self._plan.layers for part in layer]
+        levels = [known_levels(self._plan.shared.box, self._means.parameter[part]) for part in rows]
+        self._known = np.concatenate(levels)
         if self._price:
             self._cost = Cost(self.values(), self._plan, self._known)
 
