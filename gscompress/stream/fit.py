@@ -72,6 +72,14 @@ def applied(means: F64, graph: Graph | None, nodes: F64, whole: F64) -> tuple[F6
     return moved, growth
 
 
+def undone(points: F64, motion: F64) -> F64:
+    """Points before the motion of the whole. points: (N, 3), motion: (7,)."""
+    g = motion[:3]
+    away = (points - motion[4:]) * np.exp(-motion[3])
+    cross = np.cross(-g, away)
+    return away + 2 * (cross + np.cross(-g, cross)) / (1 + (g * g).sum())
+
+
 def _refit(means: F64, rest: F64, pull: F64, graph: Graph, moves: F64) -> F64:
     """Each node's motion anew, from where it takes its Gaussians now plus what is missing there."""
     aims = np.empty((len(means), graph.nearest.shape[1], 3))

@@ -39,7 +39,7 @@ class Graph:
 def build(means: F64, per_node: int) -> Graph:
     """A graph with a node per ``per_node`` Gaussians; without nodes when there are too few Gaussians to blend."""
     count = len(means) // max(per_node, 1)
-    halvings = int(np.ceil(np.log2(count))) if count > INFLUENCES else 0
+    halvings = (count - 1).bit_length() if count > INFLUENCES else 0
     if not halvings:
         return Graph(np.zeros((0, 3)), np.zeros((len(means), 0), np.int32), np.zeros((len(means), 0)), 1.0)
     low = means.min(0)
@@ -61,20 +61,21 @@ def attach(graph: Graph, means: F64) -> tuple[I32, F64]:
 def _halved(grid: I64, halvings: int) -> F64:
     """Mean grid coordinates of 2^halvings groups: each is split at the median along its longest side, all in
     integers."""
-    group = np.zeros(len(grid), np.int64)
+    rows = len(grid)
+    order, starts = np.arange(rows), np.zeros(1, np.int64)
+    bits = max(rows - 1, 1).bit_length()
     for _ in range(halvings):
-        groups = int(group.max()) + 1
-        low, high = np.full((groups, 3), _GRID), np.full((groups, 3), -1)
-        np.minimum.at(low, group, grid)
-        np.maximum.at(high, group, grid)
-        along = grid[np.arange(len(grid)), np.argmax(high - low, axis=1)[group]]
-        order = np.lexsort((along, group))
-        sizes = np.bincount(group, minlength=groups)
-        place = np.arange(len(grid)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        group[order] = 2 * group[order] + (place >= np.repeat((sizes + 1) // 2, sizes))
-    sizes = np.maximum(np.bincount(group, minlength=1 << halvings), 1)
-    sums = np.stack([np.bincount(group, weights=grid[:, k], minlength=1 << halvings) for k in range(3)], 1)
-    return (sums / sizes[:, None])[np.bincount(group, minlength=1 << halvings) > 0]
+        placed = grid[order]
+        sides = np.maximum.reduceat(placed, starts) - np.minimum.reduceat(placed, starts)
+        sizes = np.diff(starts, append=rows)
+        group = np.repeat(np.arange(len(starts)), sizes)
+        along = placed[np.arange(rows), np.argmax(sides, axis=1)[group]]
+        # Group, then coordinate, then row in one integer: sorting it needs no stability.
+        keys = np.sort(((group << 21 | along) << bits) | order)
+        order = keys & ((1 << bits) - 1)
+        starts = np.stack([starts, starts + (sizes + 1) // 2], 1).ravel()
+    sizes = np.diff(starts, append=rows)
+    return np.add.reduceat(grid[order], starts) / sizes[:, None]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -83,11 +84,16 @@ def _influences(means: F64, centres: F64) -> tuple[I32, F64]:
     rows, nodes = len(means), len(centres)
     nearest, weights = np.empty((rows, INFLUENCES), np.int32), np.empty((rows, INFLUENCES))
     best, which = np.empty(INFLUENCES + 1), np.empty(INFLUENCES + 1, np.int64)
+    cx, cy, cz = centres[:, 0].copy(), centres[:, 1].copy(), centres[:, 2].copy()
+    away = np.empty(nodes)
     for i in range(rows):
         best[:] = np.inf
+        x, y, z = means[i, 0], means[i, 1], means[i, 2]
         for k in range(nodes):
-            dx, dy, dz = means[i, 0] - centres[k, 0], means[i, 1] - centres[k, 1], means[i, 2] - centres[k, 2]
-            d = dx * dx + dy * dy + dz * dz
+            dx, dy, dz = x - cx[k], y - cy[k], z - cz[k]
+            away[k] = dx * dx + dy * dy + dz * dz
+        for k in range(nodes):
+            d = away[k]
             if d < best[INFLUENCES]:
                 j = INFLUENCES
                 while j > 0 and best[j - 1] > d:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gscompress.scene import Scene
 from gscompress.sequence import is_tracked
-from gscompress.stream.fit import applied, node_motions, whole_motion
+from gscompress.stream.fit import applied, node_motions, undone, whole_motion
 from gscompress.stream.graph import build
 from gscompress.stream.nearest import nearest
 
@@ -57,7 +57,7 @@ def match(before: Scene, after: Scene, motion: F64 | None = None) -> Matches:
         sure = (which >= 0) & (cost < (2 * gap) ** 2)
         if np.count_nonzero(sure) < 16 or np.median(cost[sure]) < (_SETTLED * gap) ** 2:
             break
-        aims, weights = _undone(new[np.maximum(which, 0)], motion), sure / (1 + cost / gap**2)
+        aims, weights = undone(new[np.maximum(which, 0)], motion), sure / (1 + cost / gap**2)
         nodes = node_motions(old, np.where(sure[:, None], aims, old), np.where(sure, weights, 1e-6), graph)
         moved, _ = applied(old, graph, nodes, motion)
     of = _paired(moved, new, looks_old * gap, looks_new * gap, (_TOO_FAR * gap) ** 2)
@@ -87,14 +87,6 @@ def _whole(old: F64, new: F64, looks_old: F64, looks_new: F64, motion: F64, gap:
         if off < least:
             best, least = now, off
     return best
-
-
-def _undone(points: F64, motion: F64) -> F64:
-    """Points before the motion of the whole."""
-    g = motion[:3]
-    away = (points - motion[4:]) * np.exp(-motion[3])
-    cross = np.cross(-g, away)
-    return away + 2 * (cross + np.cross(-g, cross)) / (1 + (g * g).sum())
 
 
 def _paired(moved: F64, new: F64, looks_old: F64, looks_new: F64, limit: float) -> I64:
