@@ -43,6 +43,8 @@ CLEARANCE = {"orbit": 0.4, "inside": 0.2}
 """Radii that must be free in front of the lens: photographers step back from an object, but rooms are narrow."""
 BLOCKED = 0.08
 """Share of the picture that may be nearer than that."""
+ENCODER = 24, 400
+"""Views for an encoder and their width in pixels: larger ones cost time, fewer views cost quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ def generate(
     if inside_share > 0:
         sets.append(_judge(subject, _inside(subject, numbers), CLEARANCE["inside"], width / height))
     return _cameras(scene, subject, _choose(sets, inside_share, count), (width, height), f"{style}-{seed}-{offset}")
+
+
+def for_encoding(scene: Scene) -> list[Camera]:
+    """What encoders look at when no cameras are given. Raises UsageError like ``generate``."""
+    return generate(scene, *ENCODER)
 
 
 def turntable(scene: Scene, count: int = 24, width: int = 480, height: int | None = None) -> list[Camera]:

@@ -32,11 +32,6 @@ class Given:
     checkpoints: Path | None = None
 
 
-GENERATED, WIDTH = 48, 400
-"""Views that are generated when no cameras are given, and their width in pixels: larger ones cost time, fewer views
-cost quality, most of all that of the worst view."""
-
-
 def load(cameras: Path | None) -> list[Camera]:
     """The cameras of ``--cameras``, none when it was left out. Raises UnreadableError."""
     if cameras is None:
@@ -70,11 +65,11 @@ def context(recipe: Recipe, scene: Scene, log: EventLog, given: Given | None = N
     elif given.cameras is not None:
         views = in_axes_of(scene, load(given.cameras))
     else:
-        from gscompress.viewpoints import generate
+        from gscompress.viewpoints import for_encoding
 
         with log.phase("place cameras"):
             try:
-                views = generate(scene, GENERATED, WIDTH)
+                views = for_encoding(scene)
             except UsageError as error:
                 log.warn(f"{error}: compressed without looking at renders")
                 return Context(log=log)

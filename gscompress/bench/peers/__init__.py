@@ -15,6 +15,7 @@ PEERS: Registry[type[Peer]] = Registry(
         "lossless": f"{_HERE}.presets:Lossless",
         "spz": f"{_HERE}.spz:Spz",
         "sog": f"{_HERE}.sog:Sog",
+        "gsplat_png": f"{_HERE}.gsplat_png:GsplatPng",
         "compressed_ply": f"{_HERE}.compressed_ply:CompressedPly",
         "splat": f"{_HERE}.splat:Splat",
         "st_sog": f"{_HERE}.splat_transform:TransformSog",
@@ -40,6 +41,6 @@ def ordered() -> list[str]:
 
 
 _ORDER = (
-    *("default", "fast", "small", "lossless", "spz", "sog", "compressed_ply", "splat"),
+    *("default", "fast", "small", "lossless", "spz", "sog", "gsplat_png", "compressed_ply", "splat"),
     *("st_spz", "st_sog", "st_compressed_ply", "gsply_spz", "niantic_spz", "draco", "zstd", "xz", "brotli"),
 )

@@ -14,7 +14,6 @@ from gscompress.errors import UsageError
 from gscompress.events import EventLog
 
 QUALITIES = (10, 20, 30, 40, 50, 60, 75, 90, 100)
-VIEWS = 24
 _LABEL = re.compile(r"q(\d{1,3}(?:\.\d+)?)")
 
 
@@ -46,9 +45,9 @@ class Preset(Peer):
         ctx = Context(log=log)
         if "renderer" in needs:
             from gscompress.renderers import RENDERERS
-            from gscompress.viewpoints import generate
+            from gscompress.viewpoints import for_encoding
 
-            ctx = Context(log=log, renderer=RENDERERS.get("cpu")(), cameras=generate(scene, VIEWS))
+            ctx = Context(log=log, renderer=RENDERERS.get("cpu")(), cameras=for_encoding(scene))
         api.compress_to_file(scene, target, self.name, **options, ctx=ctx, force=True)
 
 
