@@ -12,6 +12,8 @@ from typing import Any
 
 from gscompress import __version__
 
+# Memory of one cell: Python with numba and renderer, and copies of the scene (measured: 3 to 5, and the pictures).
+_PER_JOB, _PER_BYTE = 400 * 10**6, 6
 _PACKAGES = ("numpy", "numba", "zstandard", "pillow")
 
 
@@ -42,8 +44,15 @@ def cores_per_job(jobs: int) -> int:
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
-def _memory() -> int | None:
-    text = _line_of("/proc/meminfo", "MemTotal")
+def jobs_that_fit(wish: int, largest: int) -> int:
+    """``wish`` or as many as free memory holds, at least 1; largest: bytes of the largest scene as .ply."""
+    free = _memory("MemAvailable")
+    return wish if free is None else max(1, min(wish, free * 10**6 // (_PER_JOB + _PER_BYTE * largest)))
+
+
+def _memory(what: str = "MemTotal") -> int | None:
+    """Megabytes of the machine's memory; None where the system does not say."""
+    text = _line_of("/proc/meminfo", what)
     return int(text.split()[0]) * 1024 // 10**6 if text else None
 
 

@@ -39,11 +39,16 @@ def run(
         raise UsageError(f"jobs is {jobs}: at least 1")
     there = installed(codecs, log)
     cells: list[Cell] = []
+    largest = 0
     with log.phase("prepare scenes", len(scenes)) as done:
         for scene in scenes:
             facts = prepare(folder, scene, rules)
             cells += [Cell(scene, spec.name, point) for spec in there for point in spec.points(facts["sh_degree"])]
+            largest = max(largest, facts["bytes"])
             done(1)
+    if machine.jobs_that_fit(jobs, largest) < jobs:
+        jobs = machine.jobs_that_fit(jobs, largest)
+        log.warn(f"memory is short: {jobs} {'job' if jobs == 1 else 'jobs'} at a time")
     threads = None if jobs == 1 else machine.cores_per_job(jobs)
     with log.phase("measure", len(cells)) as done:
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from specimens import FRUIT
 
-from gscompress.bench import process, tables
+from gscompress.bench import machine, process, tables
 from gscompress.bench.plan import CodecSpec, Rules, SceneSpec
 from gscompress.bench.results import collect, deltas, equals, read_quoted
 from gscompress.bench.run import run
@@ -105,6 +105,15 @@ def test_jobs_run_side_by_side_with_the_same_outcome(workers: Workers, tmp_path:
     assert (len(scene.cells), len(scene.failed)) == (5, 1)
     with pytest.raises(UsageError):
         run(tmp_path, [SCENE], [], Rules(), jobs=0)
+
+
+def test_no_more_jobs_than_memory_holds(workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_memory", lambda what="MemTotal": 900)
+    assert machine.jobs_that_fit(3, 5000) == 2
+    assert machine.jobs_that_fit(3, 10**9) == 1
+    log = EventLog()
+    run(tmp_path, [SCENE], [CodecSpec("splat")], Rules(), jobs=3, log=log)
+    assert "memory is short: 2 jobs at a time" in log.warnings
 
 
 def test_tables_have_the_layout_of_the_survey(workers: Workers, tmp_path: Path) -> None:
