@@ -10,6 +10,7 @@ STREAM_CODECS: Registry[type[FrameCodec]] = Registry(
     "stream codec",
     {
         "stream": f"{_HERE}.ours:StreamCodec",
+        "queen": f"{_HERE}.queen:QueenCodec",
         "intra": f"{_HERE}.intra:IntraCodec",
     },
 )
