@@ -36,6 +36,7 @@ from gscompress.errors import UnreadableError, UsageError
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
+from gscompress.tune.checkpoint import resumable
 from gscompress.tune.loop import fit
 from gscompress.tune.splat_model import Rates
 from gscompress.tune.targets import Target, targets
@@ -53,9 +54,9 @@ class Compact3dgsCodec(Codec):
     """mask: weight of the mask's loss, 0 for no mask.
 
     masking, joint, settle: updates with the mask, with the field, and after scales and rotations have got their codes;
-    distil: steps that fit the field to SH in between. levels, table, finest, hidden: the field's grid levels, log2 of
-    the entries per level, cells per axis of the finest level, hidden values. step: what table entries are rounded to.
-    stages, codes: of the residual codes.
+    distil: steps that fit the field to SH in between. levels, finest, hidden: the field's grid levels, cells per axis of
+    the finest one, hidden values. table: table entries per level and Gaussian, rounded to a power of two per level.
+    step: what table entries are rounded to. stages, codes: of the residual codes.
     """
 
     mask: float = 0.03
@@ -64,7 +65,7 @@ class Compact3dgsCodec(Codec):
     joint: int = 1000
     settle: int = 500
     levels: int = 16
-    table: int = 14
+    table: float = 0.5
     finest: int = 4096
     hidden: int = 64
     step: float = 0.0625
@@ -79,8 +80,8 @@ class Compact3dgsCodec(Codec):
     kinds: ClassVar[frozenset[str]] = frozenset({"BASE"})
 
     def __post_init__(self) -> None:
-        if not (1 <= self.levels <= MOST_LEVELS and self.table >= 1 and self.levels << self.table <= MOST_ENTRIES):
-            raise UsageError(f"compact-3dgs: levels must be 1 to {MOST_LEVELS}, with at most 2^22 table entries in all")
+        if not (1 <= self.levels <= MOST_LEVELS and 0 < self.table <= 100):
+            raise UsageError(f"compact-3dgs: levels must be 1 to {MOST_LEVELS}, table above 0 and at most 100")
         if not (_COARSEST <= self.finest <= 1 << 19 and 1 <= self.hidden <= MOST_WIDTH and 1e-4 <= self.step <= 1):
             raise UsageError("compact-3dgs: finest must be 16 to 524288, hidden 1 to 256, step 0.0001 to 1")
         if not (1 <= self.stages <= 16 and 2 <= self.codes <= 256 and 0 <= self.mask <= 10):
@@ -97,7 +98,8 @@ class Compact3dgsCodec(Codec):
             yield Chunk("BASE", 0, {"info": _INFO.pack(0, scene.splats.sh_degree)})
             return
         goals = targets(scene, ctx)
-        kept = self._masked(scene, goals, ctx)
+        how = {"mask": self.mask, "steps": self.masking}
+        kept = resumable(ctx, "compact-3dgs-masked", how, scene, lambda: self._masked(scene, goals, ctx))
         model = CompactModel(kept, self._field(kept, ctx), _TUNED)
         fit(model, goals, ctx, self.joint, title="Tuning Gaussians and colour field")
         with ctx.log.phase("Residual vector quantization"):
@@ -115,7 +117,9 @@ class Compact3dgsCodec(Codec):
     def _field(self, scene: Scene, ctx: Context) -> FieldFit:
         """A field that has been fitted to the colours of ``scene``."""
         domain = Domain.around(scene.splats.means, resolutions(self.levels, _COARSEST, self.finest))
-        start = Weights.fresh(self.levels, 1 << self.table, self.hidden, np.random.default_rng(ctx.seed))
+        entries = 1 << round(np.log2(max(self.table * len(scene), 2)))
+        entries = min(entries, MOST_ENTRIES // MOST_LEVELS)
+        start = Weights.fresh(self.levels, entries, self.hidden, np.random.default_rng(ctx.seed))
         field = FieldFit(start, domain, self.step)
         sightings = Sightings.of(scene, ctx)
         with ctx.log.phase("Fitting the colour field", self.distil) as tick:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from gscompress.renderers.base import Gradients
 
 F32 = npt.NDArray[np.float32]
-_CODES = 3e-4  # learning rate of codes; many Gaussians pull at each
+_CODES = 1e-3  # learning rate of codes; many Gaussians pull at each
+_FIELD = 0.3  # of the field's rates of distillation
+_SETTLE = 0.3  # of all rates, once codes are fixed: the steps before have brought everything near its place
 
 
 class CompactModel:
@@ -32,7 +34,7 @@ class CompactModel:
     def __init__(self, scene: Scene, field: FieldFit, rates: Rates | None = None) -> None:
         splats = scene.splats
         self.field, self._scene, self._rates = field, scene, rates or Rates()
-        self._degree = splats.sh_degree
+        self._degree, self._pace = splats.sh_degree, 1.0
         self._unit = float(np.exp(np.median(splats.log_scales))) if len(splats) else 1.0
         self._means, self._logits = SparseAdam(splats.means), SparseAdam(splats.logit_opacities)
         self._scales, self._quats = SparseAdam(splats.log_scales), SparseAdam(splats.quats)
@@ -42,7 +44,7 @@ class CompactModel:
 
     def quantize(self, scales: ResidualCodes, rotations: ResidualCodes, levels: Levels) -> None:
         """From now on scales and rotations are sums of codes, and opacities lie on levels."""
-        self.codes, self.levels = (_Codes(scales), _Codes(rotations)), levels
+        self.codes, self.levels, self._pace = (_Codes(scales), _Codes(rotations)), levels, _SETTLE
 
     def halves(self) -> npt.NDArray[np.float16]:
         """(N, 3) positions about the field's centre."""
@@ -70,10 +72,10 @@ class CompactModel:
 
     def step(self, gradients: Gradients, rate: float) -> None:
         assert self._baked is not None
-        seen = gradients.contribution > 0
+        seen, rate = gradients.contribution > 0, rate * self._pace
         missing = self._baked.sh.shape[1] - gradients.sh.shape[1]
         colours = np.pad(gradients.sh, ((0, 0), (0, missing), (0, 0))) if missing else gradients.sh
-        self.field.update(self._baked, np.flatnonzero(seen), colours, rate)
+        self.field.update(self._baked, np.flatnonzero(seen), colours, _FIELD * rate)
         self._means.step(gradients.means, seen, self._rates.means * self._unit * rate)
         self._logits.step(gradients.logit_opacities, seen, self._rates.logit_opacities * rate)
         if self.codes is not None:
