@@ -70,22 +70,31 @@ def _slopes(m: F32) -> float:
 @nb.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _blur(plane: F32, taps: F32, stride: int, scratch: F32) -> None:
     """In place, down the columns and along the rows; neighbours in a row are ``stride`` apart. scratch: zeros above
-    and below."""
+    and below. All eleven taps in one expression: one pass over a row instead of six."""
     height, width = plane.shape
-    radius = len(taps) - 1
-    scratch[radius : radius + height] = plane
-    pad = radius * stride
+    scratch[_RADIUS : _RADIUS + height] = plane
+    pad = _RADIUS * stride
     line = np.zeros(width + 2 * pad, np.float32)
+    a, b, c, d, e, f = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5]
     for i in range(height):
-        for j in range(width):
-            line[pad + j] = taps[0] * scratch[radius + i, j]
-        for k in range(1, radius + 1):
-            w = taps[k]
-            for j in range(width):
-                line[pad + j] += w * (scratch[radius + i - k, j] + scratch[radius + i + k, j])
-        for j in range(width):
-            plane[i, j] = taps[0] * line[pad + j]
-        for k in range(1, radius + 1):
-            w, near, far = taps[k], pad - k * stride, pad + k * stride
-            for j in range(width):
-                plane[i, j] += w * (line[near + j] + line[far + j])
+        rows = scratch[i : i + 2 * _RADIUS + 1]
+        middle, out = line[pad : pad + width], plane[i]
+        for j in range(np.uint64(width)):
+            middle[j] = (
+                a * rows[5, j]
+                + b * (rows[4, j] + rows[6, j])
+                + c * (rows[3, j] + rows[7, j])
+                + d * (rows[2, j] + rows[8, j])
+                + e * (rows[1, j] + rows[9, j])
+                + f * (rows[0, j] + rows[10, j])
+            )
+        t = np.uint64(stride)
+        for j in range(np.uint64(width)):
+            out[j] = (
+                a * line[j + 5 * t]
+                + b * (line[j + 4 * t] + line[j + 6 * t])
+                + c * (line[j + 3 * t] + line[j + 7 * t])
+                + d * (line[j + 2 * t] + line[j + 8 * t])
+                + e * (line[j + t] + line[j + 9 * t])
+                + f * (line[j] + line[j + 10 * t])
+            )
