@@ -39,6 +39,10 @@ Quality = Annotated[float, typer.Option(metavar="0..100", help="0 is smallest, 1
 Qualities = Annotated[
     str | None, typer.Option(metavar="Q,Q,…", help="Several renditions, among which players choose; OUT is a folder.")
 ]
+Bitrate = Annotated[
+    str | None,
+    typer.Option(metavar="RATE", help="Most bytes per second, as 5MB/s; --quality is then where the search starts."),
+]
 Codec = Annotated[str, typer.Option("--codec", metavar="NAME", help="stream (ours), queen, or intra (no residuals).")]
 Cameras = Annotated[
     Path | None,
@@ -57,6 +61,7 @@ def encode(
     gop: Group = 30,
     quality: Quality = 50.0,
     qualities: Qualities = None,
+    bitrate: Bitrate = None,
     codec: Codec = "stream",
     cameras: Cameras = None,
     live: Live = False,
@@ -70,6 +75,9 @@ def encode(
 
     live = live or frames == "-"
     codecs = _codecs(codec, [quality] if qualities is None else _numbers(qualities))
+    pace = None if bitrate is None else console.parse_size(bitrate.strip().removesuffix("/s"))
+    if pace is not None and len(codecs) > 1:
+        raise UsageError("a stream keeps to a bitrate or has several qualities, not both")
     _check(target, live=live, several=len(codecs) > 1, force=force)
     with console.progress() as log:
         scenes, count = _source(frames, fps, live, idle, log)
@@ -78,7 +86,7 @@ def encode(
         if first is None:
             raise UnreadableError("no frame came")
         ctx = context_for(first, in_axes_of(first, load(cameras)), log)
-        job = _Job(scenes, first, codecs, ctx, fps, gop, count)
+        job = _Job(scenes, first, codecs, ctx, fps, gop, count, pace)
         with _opened(target, live=live, force=force) as path, log.phase("encode frames", job.total) as tick:
             size = job.to_folder(path, live, tick) if _is_folder(target) else job.to_file(path, tick)
     seconds = time.perf_counter() - started
@@ -107,6 +115,7 @@ class _Job:
     fps: float
     gop: int
     count: int | None
+    pace: int | None
     made: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -120,9 +129,14 @@ class _Job:
 
     def groups(self, name: str, tick: Any) -> Iterator[Gop]:
         from gscompress.stream.frames import encode_gops
+        from gscompress.stream.pace import paced_gops
 
-        made = self.made.setdefault(name, [])
-        for one in encode_gops(self.scenes, self.codecs[name], self.ctx, self.fps, self.gop):
+        made, codec = self.made.setdefault(name, []), self.codecs[name]
+        if self.pace is None:
+            groups = encode_gops(self.scenes, codec, self.ctx, self.fps, self.gop)
+        else:
+            groups = paced_gops(self.scenes, codec, self.ctx, self.pace, self.fps, self.gop)
+        for one in groups:
             made.append({"first_frame": one.first_frame, "frame_bytes": list(one.frame_sizes)})
             tick(one.frames)
             yield one
