@@ -75,7 +75,7 @@ def clusterings(
 ) -> list[str]:
     cells, size = [], 0
     for updates in (0, wish.updates):
-        chosen = replace(codec, prune=0.0, updates=updates, colours=wish.codes, shapes=wish.codes)
+        chosen = replace(codec, prune=0.0, recover=0, updates=updates, colours=wish.codes, shapes=wish.codes)
         chunks = list(chosen.encode(scene, ctx))
         size = sum(len(stream) for chunk in chunks for stream in chunk.streams.values())
         cells.append(f"{quality(scene, chosen.decode_whole(chunks), held_out):.2f}")

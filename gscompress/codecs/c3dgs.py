@@ -33,7 +33,7 @@ from gscompress.codecs.code_tables import (
     unpack_info,
 )
 from gscompress.codecs.ellipsoids import from_covariances, in_one_form, unit_covariances
-from gscompress.codecs.energy import Energy, measure
+from gscompress.codecs.energy import measure
 from gscompress.codecs.geometry import decode_one, encode_one
 from gscompress.codecs.positions import Box, decode_fine, encode_coarse, encode_fine, order
 from gscompress.codecs.shared_codes import SharedCodes
@@ -47,9 +47,10 @@ from gscompress.quant.vector import assign, fit_kmeans
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
+from gscompress.tune.checkpoint import resumable
 from gscompress.tune.loop import fit
-from gscompress.tune.splat_model import Rates
-from gscompress.tune.targets import targets
+from gscompress.tune.splat_model import Rates, SplatModel
+from gscompress.tune.targets import Target, targets
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -63,12 +64,14 @@ class C3dgsCodec(Codec):
     """prune: share of the Gaussians that go first, those that show least in all pictures together; what no picture
     shows goes even with 0, which is the paper's rule.
 
-    updates: of the tuning after clustering. colours, shapes: most codes of each. own: share of the Gaussians, the most
-    sensitive ones, with a colour resp. shape of their own. weighted: whether k-means looks at sensitivities.
+    recover, updates: of the tuning after pruning and of that after clustering. colours, shapes: most codes of each.
+    own: share of the Gaussians, the most sensitive ones, with a colour resp. shape of their own. weighted: whether
+    k-means looks at sensitivities.
     """
 
     prune: float = 0.3
-    updates: int = 1500
+    recover: int = 500
+    updates: int = 1000
     colours: int = 4096
     shapes: int = 4096
     own: float = 0.01
@@ -80,8 +83,8 @@ class C3dgsCodec(Codec):
     kinds: ClassVar[frozenset[str]] = frozenset({"BASE"})
 
     def __post_init__(self) -> None:
-        if self.updates < 0 or min(self.colours, self.shapes) < 1:
-            raise UsageError("c3dgs: updates must not be negative, colours and shapes at least 1")
+        if min(self.recover, self.updates) < 0 or min(self.colours, self.shapes) < 1:
+            raise UsageError("c3dgs: recover and updates must not be negative, colours and shapes at least 1")
         if not 0 <= self.prune < 1 or not 0 <= self.own <= 1:
             raise UsageError("c3dgs: prune and own are shares: from 0, prune to below 1, own to 1")
 
@@ -94,20 +97,27 @@ class C3dgsCodec(Codec):
         views = targets(scene, ctx) if ctx.renderer is not None and len(scene) else []
         colour, shape = np.ones((2, len(scene)))
         if views:
-            scene, colour, shape = self._pruned(scene, measure(scene, ctx), ctx)
+            how = {"prune": self.prune, "recover": self.recover}
+            scene = resumable(ctx, "c3dgs-recovered", how, scene, lambda: self._recovered(scene, views, ctx))
+            energy = measure(scene, ctx)
+            colour, shape = energy.colour, energy.shape
         model = self._clustered(scene, colour, shape, ctx.seed)
         if views:
             fit(model, views, ctx, self.updates, title="Tuning codes")
         yield Chunk("BASE", 0, _streams(model, scene.splats.sh_degree))
 
-    def _pruned(self, scene: Scene, energy: Energy, ctx: Context) -> tuple[Scene, F64, F64]:
-        """What is left, and its sensitivities of colour and shape."""
-        order = np.argsort(energy.shown, kind="stable")[round(self.prune * len(scene)) :]
-        keep = np.sort(order[energy.shown[order] > 0])
+    def _recovered(self, scene: Scene, views: list[Target], ctx: Context) -> Scene:
+        """What pictures show, tuned without the rest."""
+        shown = measure(scene, ctx).shown
+        order = np.argsort(shown, kind="stable")[round(self.prune * len(scene)) :]
+        keep = np.sort(order[shown[order] > 0])
         if not len(keep):
-            return scene, energy.colour, energy.shape
+            return scene
         ctx.log.info(f"{len(scene) - len(keep):,} of {len(scene):,} Gaussians dropped, which pictures hardly show")
-        return replace(scene, splats=scene.splats.take(keep)), energy.colour[keep], energy.shape[keep]
+        model = SplatModel(replace(scene, splats=scene.splats.take(keep)), Rates())
+        fit(model, views, ctx, self.recover, title="Recovering from pruning")
+        recovered = model.scene()
+        return replace(recovered, splats=in_one_form(recovered.splats))
 
     def _clustered(self, scene: Scene, colour: F64, shape: F64, seed: int) -> SharedCodes:
         splats, rates = scene.splats, Rates()
@@ -153,8 +163,8 @@ def _streams(model: SharedCodes, degree: int) -> dict[str, bytes]:
     means, levels = model.means[rows], position_levels(box, model.scene().splats)
     tree, coarse, known = encode_coarse(box, means)
     near = nearest_earlier(coarse)
-    colours, colour = by_popularity(np.hstack([dc, sh]), model.colour[rows])
-    shapes, shape = by_popularity(np.hstack([scales, quats]), model.shape[rows])
+    colours, colour = by_popularity(np.hstack([dc, sh])[model.colour[rows]])
+    shapes, shape = by_popularity(np.hstack([scales, quats])[model.shape[rows]])
     size = np.rint(model.size()[rows] / STEPS["size"]).astype(np.int64)
     typical = int(np.median(size)) if len(size) else 0
     streams = {

@@ -78,16 +78,16 @@ def position_levels(box: Box, splats: Splats) -> int:
 def on_grid(values: npt.NDArray[Any], attribute: str) -> F32:
     """What a decoder will have instead of ``values``."""
     step = np.float32(STEPS[attribute])
-    return np.rint(np.asarray(values, np.float32) / step) * step
+    return np.rint(np.asarray(values, np.float32) / step) * step + np.float32(0)  # no negative zeros
 
 
-def by_popularity(codes: F32, indices: I64) -> tuple[F32, I64]:
-    """The codes in use, most used first (ties by number), and the indices (N,) renumbered to match."""
-    counts = np.bincount(indices, minlength=len(codes))
-    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-    place = np.zeros(len(codes), np.int64)
+def by_popularity(values: F32) -> tuple[F32, I64]:
+    """The distinct rows of (N, D) values, most used first (ties in ascending order), and which one each row is (N,)."""
+    codes, indices, counts = np.unique(values, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    place = np.empty(len(codes), np.int64)
     place[order] = np.arange(len(order))
-    return codes[order], place[indices]
+    return codes[order], place[indices.reshape(-1)]
 
 
 def encode_codes(codes: F32, attribute: str) -> bytes:

@@ -26,7 +26,6 @@ from gscompress.codecs.code_tables import (
     encode_indices,
     encode_runs,
     logits_of_levels,
-    on_grid,
     opacity_levels,
     pack_info,
     padding,
@@ -35,13 +34,15 @@ from gscompress.codecs.code_tables import (
 )
 from gscompress.codecs.ellipsoids import in_one_form
 from gscompress.codecs.positions import Box, decode_fine, encode_fine
-from gscompress.codecs.straight_through import Clustered, Faint, with_columns
+from gscompress.codecs.straight_through import Clustered, Faint, columns_of, with_columns
+from gscompress.config import to_config
 from gscompress.container.chunk import Chunk
 from gscompress.context import Context
 from gscompress.errors import UsageError
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
+from gscompress.tune.checkpoint import resumable
 from gscompress.tune.loop import fit
 from gscompress.tune.splat_model import Rates
 from gscompress.tune.targets import Target, targets
@@ -83,26 +84,31 @@ class Compact3dCodec(Codec):
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
         scene = replace(scene, splats=in_one_form(scene.splats))
         views = targets(scene, ctx) if self.updates and ctx.renderer is not None and len(scene) else []
-        fading, clustering, fixed = (round(share * self.updates) for share in _SHARES)
+        how = to_config(self)
         if views:
-            scene = self._faded(scene, views, ctx, fading)
-        model = Clustered(scene, Rates(), self._sizes(len(scene)), self.every, ctx.seed)
-        if views:
-            fit(model, views, ctx, clustering, title="Training codebooks")
-            model.freeze()
-            fit(model, views, ctx, fixed, title="Training codebooks, clusters fixed")
-        yield Chunk("BASE", 0, _streams(model, scene.splats.sh_degree))
+            scene = resumable(ctx, "compact3d-faded", how, scene, lambda: self._faded(scene, views, ctx))
+        coded = resumable(ctx, "compact3d-coded", how, scene, lambda: self._coded(scene, views, ctx))
+        yield Chunk("BASE", 0, _streams(coded.splats))
 
-    def _faded(self, scene: Scene, views: list[Target], ctx: Context, updates: int) -> Scene:
+    def _faded(self, scene: Scene, views: list[Target], ctx: Context) -> Scene:
         """The Gaussians that are worth the price of their opacity."""
         model = Faint(scene, Rates(logit_opacities=0.05), self.opacity)
-        fit(model, views, ctx, updates, title="Fading Gaussians")
+        fit(model, views, ctx, round(_SHARES[0] * self.updates), title="Fading Gaussians")
         faded = model.scene()
         keep = faded.splats.logit_opacities > np.log(_FAINT / (1 - _FAINT))
         if not keep.any():
             raise UsageError(f"all Gaussians faded away at an opacity price of {self.opacity:g}: lower it")
         ctx.log.info(f"{len(scene) - np.count_nonzero(keep):,} of {len(scene):,} Gaussians faded away")
         return replace(faded, splats=in_one_form(faded.splats.take(keep)))
+
+    def _coded(self, scene: Scene, views: list[Target], ctx: Context) -> Scene:
+        """The scene as its codebooks show it."""
+        model = Clustered(scene, Rates(), self._sizes(len(scene)), self.every, ctx.seed)
+        if views:
+            fit(model, views, ctx, round(_SHARES[1] * self.updates), title="Training codebooks")
+            model.freeze()
+            fit(model, views, ctx, round(_SHARES[2] * self.updates), title="Training codebooks, clusters fixed")
+        return model.scene()
 
     def _sizes(self, gaussians: int) -> dict[str, int]:
         """Most codes of each attribute."""
@@ -114,16 +120,15 @@ class Compact3dCodec(Codec):
             yield Scene(_splats(chunk.streams))
 
 
-def _streams(model: Clustered, degree: int) -> dict[str, bytes]:
-    splats = model.scene().splats
-    tables = {name: by_popularity(on_grid(codes, name), model.indices[name]) for name, codes in model.codes.items()}
+def _streams(splats: Splats) -> dict[str, bytes]:
+    """The codebooks are the distinct rows of each attribute."""
+    tables = {name: by_popularity(values) for name, values in columns_of(splats).items()}
     box = Box.around(splats.means)
     levels = position_levels(box, splats)
-    runs = tables["rotation"][1] if tables else np.zeros(0, np.int64)
-    order = np.lexsort((*box.to_grid(splats.means).T, runs))
+    order = np.lexsort((*box.to_grid(splats.means).T, tables["rotation"][1]))
     nothing = np.zeros(len(splats), np.int64)
     streams = {
-        "info": pack_info(len(splats), degree, levels),
+        "info": pack_info(len(splats), splats.sh_degree, levels),
         "box": box.pack(),
         "position": encode_fine(box, splats.means[order], nothing, nothing + levels),
         "opacity": encode_indices(opacity_levels(splats.logit_opacities)[order]),

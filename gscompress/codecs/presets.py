@@ -14,6 +14,8 @@ PRESETS: Registry[Recipe] = Registry(
         "progressive": f"{_HERE}.default:PROGRESSIVE",
         "small": f"{_HERE}.default:SMALL",
         "lightgaussian": f"{_HERE}.lightgaussian:LIGHTGAUSSIAN",
+        "compact3d": f"{_HERE}.compact3d:COMPACT3D",
+        "c3dgs": f"{_HERE}.c3dgs:C3DGS",
         "compact-3dgs": f"{_HERE}.compact_3dgs:COMPACT_3DGS",
         "max": f"{_HERE}.max:MAX",
         "lossless": f"{_HERE}.lossless:LOSSLESS",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from gscompress.tune.losses import squared
 from gscompress.tune.splat_model import Rates
 from gscompress.viewpoints import generate
 
-UNTUNED = C3dgsCodec(prune=0.0, updates=0)
+UNTUNED = C3dgsCodec(prune=0.0, recover=0, updates=0)
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +158,18 @@ def test_pruning_takes_what_shows_least(scene: Scene, ctx: Context) -> None:
 
 
 def test_same_scene_same_bytes(scene: Scene, ctx: Context) -> None:
-    codec = C3dgsCodec(updates=5)
+    codec = C3dgsCodec(recover=3, updates=5)
     first, second = (list(codec.encode(scene, ctx)) for _ in range(2))
     assert pack_streams(first[0].streams) == pack_streams(second[0].streams)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(scene: Scene, ctx: Context, tmp_path: Path) -> None:
+    codec, kept = C3dgsCodec(recover=3, updates=5), replace(ctx, checkpoints=tmp_path)
+    fresh = list(codec.encode(scene, ctx))
+    assert list(codec.encode(scene, kept)) == fresh
+    stages = len(list(tmp_path.iterdir()))
+    assert list(codec.encode(scene, kept)) == fresh
+    assert len(list(tmp_path.iterdir())) == stages > 0
 
 
 @pytest.mark.filterwarnings("ignore:overflow")  # forged floats: that is for renderers to skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +135,15 @@ def test_one_form_is_the_same_ellipsoid(scene: Scene, ctx: Context) -> None:
 def test_opacity_levels_cover_all_logits() -> None:
     levels = opacity_levels(np.array([-np.inf, -20, 0, 20, np.inf], np.float32))
     assert levels.tolist() == [0, 0, 128, 255, 255]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(scene: Scene, ctx: Context, tmp_path: Path) -> None:
+    codec, kept = Compact3dCodec(updates=10, every=2), replace(ctx, checkpoints=tmp_path)
+    fresh = list(codec.encode(scene, ctx))
+    assert list(codec.encode(scene, kept)) == fresh
+    stages = len(list(tmp_path.iterdir()))
+    assert list(codec.encode(scene, kept)) == fresh
+    assert len(list(tmp_path.iterdir())) == stages > 0
 
 
 @pytest.mark.filterwarnings("ignore:overflow")  # forged floats: that is for renderers to skip
