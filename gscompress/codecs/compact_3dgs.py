@@ -54,18 +54,18 @@ class Compact3dgsCodec(Codec):
     """mask: weight of the mask's loss, 0 for no mask.
 
     masking, joint, settle: updates with the mask, with the field, and after scales and rotations have got their codes;
-    distil: steps that fit the field to SH in between. levels, finest, hidden: the field's grid levels, cells per axis of
-    the finest one, hidden values. table: table entries per level and Gaussian, rounded to a power of two per level.
-    step: what table entries are rounded to. stages, codes: of the residual codes.
+    distil: steps that fit the field to SH in between. levels, finest, hidden: the field's grid levels, cells per axis
+    of the finest one, hidden values. table: entries per level and Gaussian, rounded to a power of two. step: what
+    entries are rounded to. stages, codes: of the residual codes.
     """
 
     mask: float = 0.03
     masking: int = 700
     distil: int = 600
-    joint: int = 1000
-    settle: int = 500
+    joint: int = 900
+    settle: int = 400
     levels: int = 16
-    table: float = 0.5
+    table: float = 0.4
     finest: int = 4096
     hidden: int = 64
     step: float = 0.0625
