@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Context:
     """seed: of every random draw. cameras: the views to judge by; photos: one (H, W, 3) uint8 per camera or none.
 
+    background: RGB in [0, 1] behind the scene in the photos.
     memo: what several encodes of the same scene may share (a search for a size or a quality runs many).
     checkpoints: a folder for finished stages of long encodes, to go on from after an interruption.
     """
@@ -31,6 +32,7 @@ class Context:
     renderer: Renderer | None = None
     cameras: Sequence[Camera] = ()
     photos: Sequence[Any] = ()
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     memo: dict[Any, Any] = field(default_factory=dict)
     checkpoints: Path | None = None
 

@@ -86,7 +86,7 @@ def scores(bench: Bench) -> Scene:
 def distillation(bench: Bench, scene: Scene) -> Scene:
     """Degree 3 to 2, without and with pseudo-views; returns the latter."""
     cut = replace(scene, splats=scene.splats.with_sh_degree(2))
-    views = PseudoViews(scene, bench.renderer, bench.ctx.cameras, 0)
+    views = PseudoViews(scene, bench.ctx)
     given = [views[i] for i in range(len(bench.ctx.cameras))]
     student = bench.tuned(cut, _DISTILL, views)
     say("\n| SH of degree 2 | PSNR, dB |\n|---|--:|")

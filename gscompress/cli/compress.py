@@ -10,6 +10,7 @@ import typer
 
 from gscompress.atomic import check_target
 from gscompress.cli import console
+from gscompress.cli.cameras import parse_colour
 from gscompress.cli.options import Do, Force, Json, Source
 from gscompress.errors import UsageError
 
@@ -40,6 +41,9 @@ Data = Annotated[
 Width = Annotated[
     int | None, typer.Option(metavar="PIXELS", help="Scale the photos to this width; default: as stored.")
 ]
+Background = Annotated[
+    str, typer.Option(metavar="COLOUR", help="Behind the scene in transparent photos: black, white or #rrggbb.")
+]
 Checkpoints = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Keep finished stages of tuning here and go on from them.")
 ]
@@ -61,6 +65,7 @@ def compress(
     cameras: Cameras = None,
     data: Data = None,
     width: Width = None,
+    background: Background = "black",
     checkpoints: Checkpoints = None,
     page: Report = None,
     as_json: Json = False,
@@ -97,7 +102,7 @@ def compress(
     with console.progress() as log:
         scene = formats.read(source, log)
         started = time.perf_counter()
-        ctx = context(recipe, scene, log, Given(cameras, data, width, checkpoints))
+        ctx = context(recipe, scene, log, Given(cameras, data, width, checkpoints, parse_colour(background)))
         result = api.compress_to_file(
             scene, target, preset, **wishes, target_size=size, target_psnr=target_psnr, ctx=ctx, force=force
         )

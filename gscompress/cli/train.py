@@ -10,6 +10,7 @@ import typer
 
 from gscompress.atomic import check_target
 from gscompress.cli import console
+from gscompress.cli.cameras import parse_colour
 from gscompress.cli.options import Force, Json, Target
 from gscompress.errors import UnreadableError
 from gscompress.events import EventLog
@@ -29,6 +30,9 @@ Budget = Annotated[int, typer.Option(metavar="N", help="Most Gaussians.")]
 Method = Annotated[str, typer.Option(metavar="NAME", help="mcmc (3DGS-MCMC) or classic (clone and split).")]
 Degree = Annotated[int, typer.Option(metavar="0..3", help="Degree of the spherical harmonics.")]
 Width = Annotated[int | None, typer.Option(metavar="PIXELS", help="Scale the photos to this width.")]
+Background = Annotated[
+    str, typer.Option(metavar="COLOUR", help="Behind the scene in transparent photos: black, white or #rrggbb.")
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of every random draw.")]
 
 
@@ -41,6 +45,7 @@ def train(
     degree: Degree = 3,
     width: Width = None,
     seed: Seed = 0,
+    background: Background = "black",
     as_json: Json = False,
     force: Force = False,
 ) -> None:
@@ -54,19 +59,20 @@ def train(
     from gscompress.tune.train import train as fit
 
     plan = Training(steps, budget, method, degree)  # type: ignore[arg-type]
+    colour = parse_colour(background)
     formats.by_suffix(target)
     check_target(target, force=force)
     renderer = RENDERERS.get("cpu")()
     with console.progress() as log:
-        cameras, photos = training_photos(data, width, log)
-        ctx = Context(seed=seed, log=log, renderer=renderer, cameras=cameras, photos=photos)
+        cameras, photos = training_photos(data, width, log, colour)
+        ctx = Context(seed=seed, log=log, renderer=renderer, cameras=cameras, photos=photos, background=colour)
         points, colours = start(data, cameras, budget, seed, log)
         started = time.perf_counter()
         scene = fit(points, colours, ctx, plan)
         seconds = time.perf_counter() - started
         formats.write(scene, target, force=force, log=log)
-        test = held_out(data, None if width is None else (width, 0), (0.0, 0.0, 0.0), log)
-        psnr = score(scene, [view.camera for view in test], [view.image for view in test])
+        test = held_out(data, None if width is None else (width, 0), colour, log)
+        psnr = score(scene, [view.camera for view in test], [view.image for view in test], colour)
     facts = {"output": str(target), "gaussians": len(scene), "steps": steps, "method": method}
     if as_json:
         console.emit(
@@ -92,7 +98,9 @@ def start(
         return random_points(cameras, max(16, budget // 4), seed)
 
 
-def score(scene: Scene, cameras: list[Camera], photos: list[npt.NDArray[np.uint8]]) -> float:
+def score(
+    scene: Scene, cameras: list[Camera], photos: list[npt.NDArray[np.uint8]], colour: tuple[float, float, float]
+) -> float:
     """Mean PSNR in dB."""
     import numpy as np
 
@@ -100,5 +108,7 @@ def score(scene: Scene, cameras: list[Camera], photos: list[npt.NDArray[np.uint8
     from gscompress.renderers.cpu import CpuRenderer
 
     renderer = CpuRenderer()
-    values = [psnr(eight_bit(renderer.render(scene, c).rgb), photo) for c, photo in zip(cameras, photos)]
+    values = [
+        psnr(eight_bit(renderer.render(scene, c, background=colour).rgb), photo) for c, photo in zip(cameras, photos)
+    ]
     return round(float(np.mean(values)), 3)

@@ -23,13 +23,14 @@ from gscompress.scene import Scene
 class Given:
     """What the caller gave to look at. cameras: a camera file. data: photos. width: pixels to scale those to.
 
-    checkpoints: a folder for finished stages of tuning.
+    checkpoints: a folder for finished stages of tuning. background: RGB in [0, 1] under transparent photos.
     """
 
     cameras: Path | None = None
     data: Path | None = None
     width: int | None = None
     checkpoints: Path | None = None
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def load(cameras: Path | None) -> list[Camera]:
@@ -60,7 +61,7 @@ def context(recipe: Recipe, scene: Scene, log: EventLog, given: Given | None = N
     photos: list[npt.NDArray[np.uint8]] = []
     if given.data is not None:
         with log.phase("load photos"):
-            cameras, photos = training_photos(given.data, given.width, log)
+            cameras, photos = training_photos(given.data, given.width, log, given.background)
         views = in_axes_of(scene, cameras)
     elif given.cameras is not None:
         views = in_axes_of(scene, load(given.cameras))
@@ -76,16 +77,25 @@ def context(recipe: Recipe, scene: Scene, log: EventLog, given: Given | None = N
     if PHOTOS_OR_RENDERS in recipe.needs and not photos:
         log.warn(f"no --data: tuned against renders of the original in {len(views)} views instead of photos")
     return Context(
-        log=log, renderer=RENDERERS.get("cpu")(), cameras=views, photos=photos, checkpoints=given.checkpoints
+        log=log,
+        renderer=RENDERERS.get("cpu")(),
+        cameras=views,
+        photos=photos,
+        background=given.background,
+        checkpoints=given.checkpoints,
     )
 
 
-def training_photos(data: Path, width: int | None, log: EventLog) -> tuple[list[Camera], list[npt.NDArray[np.uint8]]]:
-    """Cameras and photos of a dataset that are not held out, on black where they are transparent. Raises
+def training_photos(
+    data: Path, width: int | None, log: EventLog, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> tuple[list[Camera], list[npt.NDArray[np.uint8]]]:
+    """Cameras and photos of a dataset that are not held out, on ``background`` where they are transparent. Raises
     UnreadableError."""
     from gscompress.datasets import load_views
 
-    views = [view for view in load_views(data, width=width, background=(0, 0, 0), log=log) if view.split == "train"]
+    red, green, blue = (round(255 * channel) for channel in background)
+    views = load_views(data, width=width, background=(red, green, blue), log=log)
+    views = [view for view in views if view.split == "train"]
     if not views:
         raise UnreadableError(f"{data}: all its photos are held out for testing, none is left to tune against")
     return [view.camera for view in views], [view.image for view in views]

@@ -97,7 +97,7 @@ class LightGaussianCodec(Codec):
         student = replace(scene, splats=replace(scene.splats.with_sh_degree(degree), extras={}))
         if degree == scene.splats.sh_degree:
             return student
-        views = PseudoViews(scene, ctx.need_renderer("distillation"), ctx.cameras, ctx.seed)
+        views = PseudoViews(scene, ctx)
         return _tuned(student, views, ctx, self.distill, _DISTILL, "Distilling SH")
 
     def _quantized(self, scene: Scene, goals: Sequence[Target], ctx: Context) -> VecTree:

@@ -46,7 +46,7 @@ def resumable(ctx: Context, stage: str, settings: Mapping[str, Any], scene: Scen
 
 
 def _digest(ctx: Context, stage: str, settings: Mapping[str, Any], scene: Scene) -> str:
-    state = hashlib.sha256(json.dumps([stage, dict(settings), ctx.seed], sort_keys=True).encode())
+    state = hashlib.sha256(json.dumps([stage, dict(settings), ctx.seed, ctx.background], sort_keys=True).encode())
     for name in _ARRAYS:
         state.update(np.ascontiguousarray(getattr(scene.splats, name)).data)
     for camera in ctx.cameras:

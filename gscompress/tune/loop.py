@@ -62,7 +62,7 @@ def fit(
                 errors.append(float(np.square(image.rgb[::4, ::4] - as_floats(target.rgb[::4, ::4])).mean()))
                 return gradient
 
-            _, gradients = renderer.render_with_grad(model.scene(), target.camera, pull)
+            _, gradients = renderer.render_with_grad(model.scene(), target.camera, pull, background=ctx.background)
             model.step(gradients, 0.5 + 0.5 * float(np.cos(np.pi * done / steps)))
             tick(1, f"{-10 * np.log10(np.mean(errors) + 1e-12):.2f} dB")
             if every is not None:

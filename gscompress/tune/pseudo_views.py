@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from gscompress.camera import Camera
+from gscompress.context import Context
 from gscompress.tune.targets import Target, rendered
 
 if TYPE_CHECKING:
-    from gscompress.renderers.base import Renderer
     from gscompress.scene import Scene
 
 PSEUDO = 2  # disturbed views per given one
@@ -26,9 +26,10 @@ SIGMA = 0.05  # of the spread: the standard deviation of the disturbance per axi
 class PseudoViews(Sequence[Target]):
     """Every camera once as it is and PSEUDO times disturbed, rendered whenever it is asked for: no memory is held."""
 
-    def __init__(self, teacher: Scene, renderer: Renderer, cameras: Sequence[Camera], seed: int) -> None:
-        self._teacher, self._renderer = teacher, renderer
-        self._cameras = [*cameras, *_disturbed(cameras, np.random.default_rng(seed))]
+    def __init__(self, teacher: Scene, ctx: Context) -> None:
+        self._teacher, self._background = teacher, ctx.background
+        self._renderer = ctx.need_renderer("distillation")
+        self._cameras = [*ctx.cameras, *_disturbed(ctx.cameras, np.random.default_rng(ctx.seed))]
 
     def __len__(self) -> int:
         return len(self._cameras)
@@ -42,7 +43,7 @@ class PseudoViews(Sequence[Target]):
     def __getitem__(self, index: int | slice) -> Target | Sequence[Target]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return rendered(self._renderer, self._teacher, self._cameras[index])
+        return rendered(self._renderer, self._teacher, self._cameras[index], self._background)
 
 
 def _disturbed(cameras: Sequence[Camera], rng: np.random.Generator) -> Iterator[Camera]:

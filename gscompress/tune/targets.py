@@ -31,9 +31,11 @@ def targets(original: Scene, ctx: Context) -> list[Target]:
         ctx.log.info(f"tuning against {len(ctx.photos)} photos")
         return [Target(camera, photo) for camera, photo in zip(ctx.cameras, ctx.photos)]
     ctx.log.info(f"tuning against renders of the original in {len(ctx.cameras)} views")
-    return [rendered(renderer, original, camera) for camera in ctx.cameras]
+    return [rendered(renderer, original, camera, ctx.background) for camera in ctx.cameras]
 
 
-def rendered(renderer: Renderer, scene: Scene, camera: Camera) -> Target:
+def rendered(
+    renderer: Renderer, scene: Scene, camera: Camera, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> Target:
     """A render as target. Half precision: 1/2000 of a grey level's weight, half the memory."""
-    return Target(camera, renderer.render(scene, camera).rgb.astype("float16"))
+    return Target(camera, renderer.render(scene, camera, background=background).rgb.astype("float16"))

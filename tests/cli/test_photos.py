@@ -22,6 +22,9 @@ from gscompress.datasets.nerfstudio import load
 from gscompress.errors import UnreadableError, UsageError
 from gscompress.events import EventLog
 from gscompress.recipe import Recipe
+from gscompress.tune.loop import fit
+from gscompress.tune.splat_model import SplatModel
+from gscompress.tune.targets import targets
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,16 @@ def test_train_writes_a_scene_and_says_how_it_does_on_held_out_photos(
     assert run(["train", str(data), str(tmp_path / "no.xyz")]) == 2
     assert run(["train", str(tmp_path / "nothing"), str(tmp_path / "no.ply")]) == 3
     assert not list(tmp_path.glob("no.*"))
+
+
+def test_transparent_photos_lie_on_the_background(data: Path, tmp_path: Path) -> None:
+    clear = tmp_path / "clear"
+    clear.mkdir()
+    (clear / "transforms.json").write_text((data / "transforms.json").read_text("utf-8"), "utf-8")
+    for number in range(9):
+        Image.fromarray(np.zeros((24, 32, 4), np.uint8)).save(clear / f"{number}.png")
+    white = Given(data=clear, background=(1.0, 1.0, 1.0))
+    ctx = context(recipe("renderer", "photos"), blob(20, 0), EventLog(), white)
+    assert all((photo == 255).all() for photo in ctx.photos)
+    losses = fit(SplatModel(empty := blob(0, 0)), targets(empty, ctx), ctx, 3)
+    assert max(losses) < 1e-5

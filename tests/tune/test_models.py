@@ -72,8 +72,8 @@ def test_sums_go_by_group() -> None:
 
 
 def test_pseudo_views_are_near_the_given_ones_and_repeat(scene: Scene, ctx: Context) -> None:
-    views = PseudoViews(scene, CpuRenderer(), ctx.cameras, seed=3)
-    again = PseudoViews(scene, CpuRenderer(), ctx.cameras, seed=3)
+    views = PseudoViews(scene, replace(ctx, seed=3))
+    again = PseudoViews(scene, replace(ctx, seed=3))
     assert len(views) == (1 + PSEUDO) * 3
     assert views[0].camera is ctx.cameras[0]
     assert np.array_equal(views[5].rgb, again[5].rgb)

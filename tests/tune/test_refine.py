@@ -67,4 +67,4 @@ def test_sparse_adam_moves_seen_rows_by_the_rate() -> None:
     gradient = np.array([[1, -2], [3, 4], [0.5, -0.1]], np.float32)
     adam.step(gradient, np.array([True, False, True]), 0.1)
     # The first step of Adam is the rate times the sign, whatever the gradient's size.
-    np.testing.assert_allclose(adam.parameter, [[-0.1, 0.1], [0, 0], [-0.1, 0.1]], atol=1e-6)
+    np.testing.assert_allclose(adam.parameter, [[-0.1, 0.1], [0.0, 0.0], [-0.1, 0.1]], atol=1e-6)
