@@ -33,7 +33,7 @@ class FrameEncoder(ABC):
 
     @abstractmethod
     def key(self, scene: Scene) -> Streams:
-        """A frame that stands on its own."""
+        """A frame that stands on its own: the first of a GOP."""
 
     @abstractmethod
     def residual(self, scene: Scene) -> Streams | None:
@@ -57,7 +57,7 @@ class FrameCodec(ABC):
 
     @abstractmethod
     def encoder(self, ctx: Context) -> FrameEncoder:
-        """A fresh encoder of one GOP; it judges by ``ctx.cameras`` when the context has a renderer."""
+        """A fresh encoder of a stream; it judges by ``ctx.cameras`` when the context has a renderer."""
 
     @abstractmethod
     def decoder(self) -> FrameDecoder:

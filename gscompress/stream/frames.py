@@ -100,7 +100,6 @@ def encode_gops(
                 yield done()
                 index, first, packed = index + 1, number, []
             facts = {"gaussians": len(scene), "seconds": 0.0, "quality": codec.quality}
-            encoder = codec.encoder(ctx)
             streams = encoder.key(scene)
         info = _INFO.pack(len(encoder.scene()), number)
         packed.append(pack(Chunk(kind, 0, {"info": info, **streams})))

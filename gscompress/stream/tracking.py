@@ -65,12 +65,13 @@ def match(before: Scene, after: Scene, motion: F64 | None = None) -> Matches:
 
 
 def _whole(old: F64, new: F64, looks_old: F64, looks_new: F64, motion: F64, gap: float) -> F64:
-    """The motion of the whole: nearest points and a robust fit in turns, from the expected motion and from none."""
+    """The motion of the whole: nearest points and a robust fit in turns, from the motion expected, from none, and from
+    what the moments say; whatever ends closest."""
     some = old[:: max(1, len(old) // _SAMPLE)]
     looks = looks_old[:: max(1, len(old) // _SAMPLE)]
     best, least = np.zeros(7), np.inf
-    for start in {tuple(motion), (0.0,) * 7}:
-        now = np.array(start)
+    for start in _starts(old, new, motion):
+        now = start
         moved, _ = applied(some, None, np.zeros((0, 7)), now)
         for _ in range(_WHOLE_ROUNDS):
             which, cost = nearest(new, moved, looks_new, looks)
@@ -87,6 +88,31 @@ def _whole(old: F64, new: F64, looks_old: F64, looks_new: F64, motion: F64, gap:
         if off < least:
             best, least = now, off
     return best
+
+
+def _starts(old: F64, new: F64, motion: F64) -> list[F64]:
+    """Motions to start from. Moments: centroids, spreads and principal axes of both clouds brought to agree, the axes'
+    signs such that the turn is least; exact when nothing but the whole moves."""
+    starts = [motion]
+    if motion.any():
+        starts.append(np.zeros(7))
+    centres = old.mean(0), new.mean(0)
+    spreads = [np.linalg.eigh(np.cov((points - c).T)) for points, c in zip((old, new), centres)]
+    (size_old, axes_old), (size_new, axes_new) = spreads
+    signs = np.array([[a, b, c] for a in (1, -1) for b in (1, -1) for c in (1, -1)])
+    turns = np.einsum("ik,sk,jk->sij", axes_new, signs, axes_old)
+    turns = turns[np.linalg.det(turns) > 0]
+    turn = turns[np.argmax(np.einsum("kii->k", turns))]
+    twice = 1 + np.trace(turn)
+    if twice > 0.5 and size_old.sum() > 0 and size_new.sum() > 0:
+        by_moments = np.zeros(7)
+        skew = [turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]]
+        by_moments[:3] = np.array(skew) / twice
+        by_moments[3] = 0.5 * np.log(size_new.sum() / size_old.sum())
+        landed, _ = applied(centres[0][None], None, np.zeros((0, 7)), by_moments)
+        by_moments[4:] = centres[1] - landed[0]
+        starts.append(by_moments)
+    return starts
 
 
 def _paired(moved: F64, new: F64, looks_old: F64, looks_new: F64, limit: float) -> I64:
