@@ -65,10 +65,10 @@ class Compact3dgsCodec(Codec):
     joint: int = 900
     settle: int = 400
     levels: int = 16
-    table: float = 0.4
+    table: float = 0.6
     finest: int = 4096
     hidden: int = 64
-    step: float = 0.0625
+    step: float = 0.125
     stages: int = 6
     codes: int = 64
 
