@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscompress.codecs.base import PHOTOS_OR_RENDERS, Codec
+from gscompress.codecs.clusters import cluster
 from gscompress.codecs.code_tables import (
     STEPS,
     by_popularity,
@@ -43,7 +44,6 @@ from gscompress.entropy.neighbours import nearest_earlier
 from gscompress.entropy.octree import decode_tree
 from gscompress.entropy.plane import Shape, Side
 from gscompress.errors import UnreadableError, UsageError
-from gscompress.quant.vector import assign, fit_kmeans
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
@@ -55,7 +55,6 @@ from gscompress.tune.targets import Target, targets
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-_GAUSSIANS_PER_CODE = 4  # a codebook for few Gaussians would outweigh them
 _SIZES = Shape(columns=1, first_classes=1, second_classes=1, signed=True)
 
 
@@ -137,19 +136,12 @@ class C3dgsCodec(Codec):
 
     def _codebook(self, values: F32, most: int, sensitivity: F64, seed: int) -> tuple[F32, I64]:
         """Codes and indices: k-means, and behind them the values of the Gaussians that keep their own."""
-        rows = len(values)
-        if not rows:
-            return values, np.zeros(0, np.int64)
-        own = np.argsort(-sensitivity, kind="stable")[: round(self.own * rows)]
-        shared = np.setdiff1d(np.arange(rows), own)
-        weights = sensitivity / sensitivity.mean() if self.weighted else np.ones(rows)
-        size = max(1, min(most, rows // _GAUSSIANS_PER_CODE))
-        indices = np.empty(rows, np.int64)
-        codes = values[:0]
-        if len(shared):
-            book = fit_kmeans(values[shared], size, weights[shared], iterations=8, seed=seed)
-            codes, indices[shared] = book.codes, assign(values[shared], book)
-        indices[own] = len(codes) + np.arange(len(own))
+        own = np.argsort(-sensitivity, kind="stable")[: round(self.own * len(values))]
+        shared = np.setdiff1d(np.arange(len(values)), own)
+        weights = sensitivity / sensitivity.mean() if self.weighted and len(values) else None
+        codes, which = cluster(values[shared], most, seed, None if weights is None else weights[shared])
+        indices = np.empty(len(values), np.int64)
+        indices[shared], indices[own] = which, len(codes) + np.arange(len(own))
         return np.concatenate([codes, values[own]]), indices
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:

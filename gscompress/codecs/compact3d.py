@@ -50,8 +50,6 @@ from gscompress.tune.targets import Target, targets
 F32 = npt.NDArray[np.float32]
 _FAINT = 0.005  # opacity under which a Gaussian is dropped, as in the paper
 _SHARES = (0.4, 0.4, 0.2)  # of the updates: paying for opacity, clustering, with clusters fixed
-_GAUSSIANS_PER_CODE = 4  # a codebook for few Gaussians would outweigh them
-_ATTRIBUTES = ("dc", "scale", "rotation", "sh")
 
 
 @dataclass(frozen=True)
@@ -103,17 +101,13 @@ class Compact3dCodec(Codec):
 
     def _coded(self, scene: Scene, views: list[Target], ctx: Context) -> Scene:
         """The scene as its codebooks show it."""
-        model = Clustered(scene, Rates(), self._sizes(len(scene)), self.every, ctx.seed)
+        sizes = {"dc": self.codes, "scale": self.codes, "rotation": self.codes, "sh": self.sh_codes}
+        model = Clustered(scene, Rates(), sizes, self.every, ctx.seed)
         if views:
             fit(model, views, ctx, round(_SHARES[1] * self.updates), title="Training codebooks")
             model.freeze()
             fit(model, views, ctx, round(_SHARES[2] * self.updates), title="Training codebooks, clusters fixed")
         return model.scene()
-
-    def _sizes(self, gaussians: int) -> dict[str, int]:
-        """Most codes of each attribute."""
-        most = dict.fromkeys(_ATTRIBUTES, self.codes) | {"sh": self.sh_codes}
-        return {name: max(1, min(size, gaussians // _GAUSSIANS_PER_CODE)) for name, size in most.items()}
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
         for chunk in chunks:

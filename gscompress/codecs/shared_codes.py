@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.codecs.clusters import sum_rows
 from gscompress.codecs.code_tables import logits_of_levels, on_grid, opacity_levels
-from gscompress.codecs.straight_through import sum_rows
 from gscompress.scene import Scene, Splats
 from gscompress.tune.adam import SparseAdam
 from gscompress.tune.splat_model import Rates
@@ -90,7 +90,6 @@ class SharedCodes:
     @staticmethod
     def _learn(codes: SparseAdam, gradient: F32, of: I64, seen: npt.NDArray[np.bool_], rate: float) -> None:
         rows, width = codes.value.shape
-        sums, shown = np.zeros((rows, width)), np.zeros(rows, bool)
-        sum_rows(gradient.reshape(len(of), width), of, sums)
+        shown = np.zeros(rows, bool)
         shown[of[seen]] = True
-        codes.step(sums, shown, rate)
+        codes.step(sum_rows(gradient.reshape(len(of), width), of, rows), shown, rate)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.codecs.clusters import cluster, sum_rows
 from gscompress.codecs.code_tables import on_grid
-from gscompress.quant.vector import Codebook, assign, fit_kmeans
+from gscompress.quant.vector import Codebook, assign
 from gscompress.scene import Scene, Splats
 from gscompress.tune.splat_model import Rates, SplatModel
 
@@ -45,18 +45,6 @@ def with_columns(splats: Splats, columns: Mapping[str, F32]) -> Splats:
     return replace(splats, sh=sh, log_scales=scales, quats=quats)
 
 
-def sum_rows(values: F32, indices: I64, sums: npt.NDArray[np.float64]) -> None:
-    """Add row i of ``values`` (N, D) to row ``indices[i]`` of ``sums`` (K, D)."""
-    _sum_rows(np.require(values, np.float32, ["C", "W"]), indices, sums)
-
-
-@nb.njit(cache=True, nogil=True)
-def _sum_rows(values: F32, indices: I64, sums: npt.NDArray[np.float64]) -> None:
-    for i in range(len(values)):
-        for k in range(values.shape[1]):
-            sums[indices[i], k] += values[i, k]
-
-
 class Faint:
     """A ``Model`` that also pays for opacity: price times the mean opacity joins the loss."""
 
@@ -83,9 +71,8 @@ class Clustered:
         columns = columns_of(scene.splats)
         self.codes, self.indices = dict[str, F32](), dict[str, I64]()
         for name, size in sizes.items():
-            if name in columns and len(scene):
-                book = fit_kmeans(columns[name], size, iterations=4, seed=seed)
-                self.codes[name], self.indices[name] = book.codes, assign(columns[name], book)
+            if name in columns:
+                self.codes[name], self.indices[name] = cluster(columns[name], size, seed)
 
     def scene(self) -> Scene:
         """With every attribute from its codebook, on the grid that is stored."""
@@ -106,9 +93,8 @@ class Clustered:
             self._assign(columns)
         for name, codes in self.codes.items():
             counts = np.bincount(self.indices[name], minlength=len(codes))[:, None]
-            sums = np.zeros(codes.shape)
-            sum_rows(columns[name], self.indices[name], sums)
-            self.codes[name] = np.where(counts > 0, sums / np.maximum(counts, 1), codes).astype(np.float32)
+            means = sum_rows(columns[name], self.indices[name], len(codes)) / np.maximum(counts, 1)
+            self.codes[name] = np.where(counts > 0, means, codes).astype(np.float32)
 
     def _assign(self, columns: Mapping[str, F32]) -> None:
         for name, codes in self.codes.items():
