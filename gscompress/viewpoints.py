@@ -43,8 +43,9 @@ CLEARANCE = {"orbit": 0.4, "inside": 0.2}
 """Radii that must be free in front of the lens: photographers step back from an object, but rooms are narrow."""
 BLOCKED = 0.08
 """Share of the picture that may be nearer than that."""
-ENCODER = 24, 400
-"""Views for an encoder and their width in pixels: larger ones cost time, fewer views cost quality."""
+ENCODER = 48, 400
+"""Views for an encoder and their width in pixels: larger ones cost time, fewer views cost quality, that of the worst
+view most of all."""
 
 
 @dataclass(frozen=True, slots=True)

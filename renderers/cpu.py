@@ -100,15 +100,26 @@ class CpuRenderer:
         return view.image, self.pull_back(view, image_grad(view.image))
 
     def removal_error(
-        self, scene: Scene, camera: Camera, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+        self,
+        scene: Scene,
+        camera: Camera,
+        *,
+        background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        wanted: npt.NDArray[Any] | None = None,
     ) -> F32:
-        """(N,) summed squared RGB change of the picture if that Gaussian alone were removed, in one pass.
+        """(N,) what removing that Gaussian alone adds to the picture's summed squared RGB error, in one pass.
 
-        Exact but for pixels that the Gaussian's absence would let see past the stop at T < 1e-4.
+        wanted: (H, W, 3) what the picture should be, None for what it is; where it is off already, errors of the same
+        sign add up and others cancel (so that a value may be negative). Exact but for pixels that the Gaussian's
+        absence would let see past the stop at T < 1e-4. Raises UsageError if the shape of ``wanted`` differs.
         """
         view = self.view(scene, camera, background=background)
+        picture = view.image.rgb
+        if wanted is not None and wanted.shape != picture.shape:
+            raise UsageError(f"the wanted picture is {wanted.shape}, expected {picture.shape}")
+        off = np.zeros_like(picture) if wanted is None else picture - wanted.astype(np.float32)
         errors = np.empty(view.total[-1], np.float32)
-        fixed = (*view.lists, view.image.rgb, view.used, errors)
+        fixed = (*view.lists, picture, off, view.used, errors)
         run(removal, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
         whose = np.repeat(np.arange(len(scene)), np.diff(view.total))
         return np.bincount(whose, weights=errors, minlength=len(scene)).astype(np.float32)

@@ -25,6 +25,7 @@ from gscompress.codecs.importance import Importance, assess
 from gscompress.codecs.part import Shared
 from gscompress.codecs.plan import Plan
 from gscompress.codecs.pruning import prune
+from gscompress.codecs.settling import settled
 from gscompress.codecs.skeleton import Part, Skeleton, blank, window
 from gscompress.container.chunk import Chunk
 from gscompress.context import Context
@@ -47,6 +48,7 @@ class DefaultCodec(Codec):
     renders: judge by renders (when the Context has a renderer) rather than by opacity and size.
     prune: drop Gaussians that cost more bits than their removal costs picture, times this factor; 0 keeps all.
     tune: seconds of self-distillation on two typical cores (counted in steps, so that results repeat).
+    settle: rounds in which colours move until their rounding looks right; without them, or without renders,
     diffusion: share of an SH coefficient's rounding error that the next Gaussian makes up for.
     layers: in how many steps of importance the Gaussians come, for a progressive file.
     part: most Gaussians that are coded as one unit.
@@ -56,6 +58,7 @@ class DefaultCodec(Codec):
     renders: bool = True
     prune: float = 0.6
     tune: float = 0.0
+    settle: int = 4
     diffusion: float = 0.4
     layers: int = 1
     part: int = 131_072
@@ -91,6 +94,8 @@ class DefaultCodec(Codec):
             count = steps_in(tune * (1 - _GEOMETRY_SHARE), kept, ctx)
             coloured = refine(coarse, scene, ctx, count, COLOUR_ONLY)
             plan = replace(plan, splats=replace(plan.splats, sh=coloured.splats.sh))
+        if self.settle and ctx.renderer is not None and ctx.cameras and len(kept):
+            plan = settled(plan, scene, glance(ctx), step, self.settle)
         return plan
 
     def _reduced(self, scene: Scene, ctx: Context, tune: float, step: float) -> tuple[Scene, Importance]:

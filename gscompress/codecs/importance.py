@@ -19,7 +19,9 @@ F64 = npt.NDArray[np.float64]
 _TINY = 1e-18
 _BLUR_PIXELS = 0.5477  # sqrt(0.3), the renderer's dilation
 _APART = 3.0  # octaves beyond which one parameter's sensitivity no longer moves the class of all ten
-_UNSEEN = 1.5  # octaves by which a Gaussian that no camera saw is worth less than its looks say
+_FLOOR = 2.0  # octaves under what its looks say that a Gaussian is worth at least: views are few
+FEWEST = 16  # Gaussians that it takes to tell what looks are worth
+_WIDTH = 480  # pixels that a picture is taken to have across at least; small ones only save time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def assess(scene: Scene, ctx: Context) -> Importance:
         return looks
     blur = _blur(scene, ctx.cameras)
     shape, colour, seen = _from_sensitivity(scene, measure(scene, ctx), blur)
-    return Importance(_with_prior(shape, looks.shape, seen), _with_prior(colour, looks.colour, seen), blur)
+    return Importance(_with_floor(shape, looks.shape, seen), _with_floor(colour, looks.colour, seen), blur)
 
 
 def by_looks(scene: Scene) -> Importance:
@@ -61,7 +63,8 @@ def by_looks(scene: Scene) -> Importance:
 
 def _blur(scene: Scene, cameras: Any) -> float:
     """The renderer's dilation in scene units at the median depth of what the cameras see."""
-    return float(np.median([_BLUR_PIXELS * _median_depth(scene, c) / max(c.fx, c.fy) for c in cameras]))
+    focal = [max(c.fx, c.fy) * max(_WIDTH / c.width, 1) for c in cameras]
+    return float(np.median([_BLUR_PIXELS * _median_depth(scene, c) / f for c, f in zip(cameras, focal, strict=True)]))
 
 
 def _median_depth(scene: Scene, camera: Camera) -> float:
@@ -97,7 +100,17 @@ def _from_sensitivity(scene: Scene, h: Sensitivity, blur: float) -> tuple[F64, F
     return log_shape, 0.5 * np.log2(np.maximum(colour / h.pixels, _TINY)), seen
 
 
-def _with_prior(measured: F64, looks: F64, seen: npt.NDArray[np.bool_]) -> F64:
-    """Gaussians that no camera saw are judged by their looks, on the scale of the others, some octaves lower."""
-    shift = np.median(measured[seen] - looks[seen]) if seen.any() else 0.0
-    return np.where(seen, measured, looks + shift - _UNSEEN)
+def _with_floor(measured: F64, looks: F64, seen: npt.NDArray[np.bool_]) -> F64:
+    """What a few cameras say of a Gaussian, but not far below its looks: others may come closer or see behind."""
+    if np.count_nonzero(seen) < FEWEST:
+        shift = np.median(measured[seen] - looks[seen]) if seen.any() else 0.0
+        return np.where(seen, measured, looks + shift - _FLOOR)
+    floor = predicted(measured, looks, seen) - _FLOOR
+    return np.where(seen, np.maximum(measured, floor), floor)
+
+
+def predicted(measured: F64, looks: F64, seen: npt.NDArray[np.bool_]) -> F64:
+    """(N,) octaves that looks predict, by a straight line through those that were seen."""
+    away = looks - looks[seen].mean()
+    slope = (away[seen] * measured[seen]).sum() / max(float((away[seen] ** 2).sum()), 1e-12)
+    return np.asarray(slope * away + measured[seen].mean(), np.float64)

@@ -28,7 +28,8 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 # log2 of each attribute's step relative to the mean shape (or colour) step: equal slopes, measured on trained scenes.
 _RELATIVE = {"scale": -1.14, "opacity": -1.03, "turn": 0.67, "position": -0.23, "dc": 0.0, "sh": -0.25}
-_MIDDLE = 3  # class of the typical Gaussian
+_MIDDLE = 3  # class of the typical Gaussian, or a finer one where more than this share would need steps below class 0
+_OUTLIERS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _classes(importance: F64) -> tuple[I64, float]:
     """Octave classes (N,), and log2 of the step at class 0 in units of the overall step."""
     if not len(importance):
         return np.zeros(0, np.int64), 0.0
-    base = -float(np.median(importance)) - _MIDDLE
+    base = -max(float(np.median(importance)) + _MIDDLE, float(np.quantile(importance, 1 - _OUTLIERS)))
     return np.clip(np.round(-importance - base), 0, CLASSES - 1).astype(np.int64), base
 
 

@@ -2,7 +2,9 @@
 price.
 
 POTR (Lot et al. 2026) prunes by true removal error; here the threshold follows from the same slope of rate and
-distortion that sets every quantization step, so no ratio has to be chosen.
+distortion that sets every quantization step, so no ratio has to be chosen. Faint Gaussians that overlap darken the
+picture together: from the second round on errors are measured against the original's pictures, where those of the same
+sign add up (docs/pruning.md).
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gscompress.codecs.importance import by_looks
+from gscompress.codecs.importance import FEWEST, by_looks, predicted
 from gscompress.context import Context
 from gscompress.scene import Scene
 from gscompress.transforms.prune import removal_error
 
 BITS = 60.0  # what a Gaussian costs, roughly, at every quality
 FLOOR_OCTAVES = 2.0
-ROUNDS = (0.4, 1.0)  # errors of neighbours add up, so the threshold is approached from below
+ROUNDS = (0.1, 0.3, 1.0)  # shares of the threshold, approached from below: many small errors add up
 
 
 def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
@@ -30,8 +32,9 @@ def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
         return scene
     worth = BITS * 2 * np.log(2) * squared_step / 12
     before = len(scene)
+    wanted = [ctx.renderer.render(scene, camera).rgb.astype(np.float16) for camera in ctx.cameras]
     for share in ROUNDS:
-        error = with_floor(removal_error(scene, ctx), by_looks(scene).shape)
+        error = with_floor(removal_error(scene, ctx, wanted), by_looks(scene).shape)
         keep = error > share * worth
         if not keep.any():
             break
@@ -43,12 +46,9 @@ def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
 def with_floor(error: npt.NDArray[np.float64], looks: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Raise errors that lie far below what a Gaussian's looks suggest: other views than the measured ones may show it.
 
-    looks: (N,) octaves of ``importance.by_looks``. A line through the seen ones predicts log2 error.
+    looks: (N,) octaves of ``importance.by_looks``. Errors that are zero or negative count as not seen.
     """
     seen = error > 0
-    if np.count_nonzero(seen) < 16:
+    if np.count_nonzero(seen) < FEWEST:
         return error
-    measured = np.log2(error[seen])
-    away = looks - looks[seen].mean()
-    slope = (away[seen] * measured).sum() / max(float((away[seen] ** 2).sum()), 1e-12)
-    return np.maximum(error, 2.0 ** (slope * away + measured.mean() - FLOOR_OCTAVES))
+    return np.maximum(error, 2.0 ** (predicted(np.log2(np.where(seen, error, 1)), looks, seen) - FLOOR_OCTAVES))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from gscompress.errors import UsageError
 from gscompress.scene import Scene
 
 F64 = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,12 @@ class Prune:
     looks: opacity times the root of the product of its two larger scales; needs no renders.
     opacity: opacity alone. removal: change in squared picture error if it alone went (POTR's idea).
     contribution: sum of blending weights. significance: LightGaussian's global significance, the contribution times
-    volume^0.1 relative to the 90th percentile (Fan et al. 2024, eq. 3).
+    volume^0.1 relative to the 90th percentile (Fan et al. 2024, eq. 3). pup: PUP 3D-GS's sensitivity to position and
+    scale (Hanson et al. 2025). How they compare: docs/pruning.md.
     """
 
     ratio: float = 0.3
-    score: Literal["looks", "opacity", "removal", "contribution", "significance"] = "looks"
+    score: Literal["looks", "opacity", "removal", "contribution", "significance", "pup"] = "looks"
 
     name: ClassVar[str] = "prune"
 
@@ -49,13 +51,16 @@ class Prune:
         return replace(scene, splats=scene.splats.take(kept))
 
 
-def removal_error(scene: Scene, ctx: Context) -> F64:
-    """(N,) squared picture error per pixel and channel, over all cameras, if a Gaussian alone were removed."""
+def removal_error(scene: Scene, ctx: Context, wanted: Sequence[Array] | None = None) -> F64:
+    """(N,) squared picture error per pixel and channel, over all cameras, that removing a Gaussian alone adds.
+
+    wanted: a picture (H, W, 3) per camera to measure the error against, None for those of ``scene`` as it is.
+    """
     renderer: Any = ctx.need_renderer("measuring what each Gaussian adds")
     total, pixels = np.zeros(len(scene)), 0
     with ctx.log.phase("Measuring what each Gaussian adds", len(ctx.cameras)) as tick:
-        for camera in ctx.cameras:
-            total += renderer.removal_error(scene, camera)
+        for k, camera in enumerate(ctx.cameras):
+            total += renderer.removal_error(scene, camera, wanted=None if wanted is None else wanted[k])
             pixels += camera.width * camera.height * 3
             tick(1)
     return total / max(pixels, 1)
@@ -80,6 +85,31 @@ def global_significance(scene: Scene, ctx: Context, power: float = 0.1) -> F64:
     return contribution(scene, ctx) * relative**power
 
 
+def joint_sensitivity(scene: Scene, ctx: Context) -> F64:
+    """(N,) PUP's score: log det of the sum of J^T J over all pixels, J a pixel's derivatives by means and scales (6).
+
+    The sums are estimated: with pixel signs r drawn at random, g = J^T r has E[g g^T] = J^T J, and it takes six views
+    that show a Gaussian for a full rank. Gaussians that no view shows come last.
+    """
+    renderer = ctx.need_renderer("measuring sensitivities")
+    rng = np.random.default_rng(ctx.seed)
+    total, seen = np.zeros((len(scene), 6, 6)), np.zeros(len(scene), np.int64)
+    inverse = np.exp(-np.asarray(scene.splats.log_scales, np.float64))
+    with ctx.log.phase("Measuring joint sensitivities", len(ctx.cameras)) as tick:
+        for camera in ctx.cameras:
+            _, g = renderer.render_with_grad(
+                scene, camera, lambda image: rng.choice(np.array([-1, 1], np.float32), image.rgb.shape)
+            )
+            rows = np.flatnonzero(g.contribution > 0)
+            both = np.concatenate([g.means[rows], g.log_scales[rows] * inverse[rows]], axis=1)
+            total[rows] += both[:, :, None] * both[:, None, :]
+            seen[rows] += 1
+            tick(1)
+    ridge = 1e-6 * np.trace(total, axis1=1, axis2=2)[:, None, None] / 6 + 1e-30
+    score = np.linalg.slogdet(total + ridge * np.eye(6))[1]
+    return np.where(seen > 0, score, -np.inf)
+
+
 def _opacity(scene: Scene, ctx: Context) -> F64:
     return np.asarray(1 / (1 + np.exp(-scene.splats.logit_opacities.astype(np.float64))), np.float64)
 
@@ -95,4 +125,5 @@ _SCORES: dict[str, Callable[[Scene, Context], F64]] = {
     "removal": removal_error,
     "contribution": contribution,
     "significance": global_significance,
+    "pup": joint_sensitivity,
 }

@@ -128,7 +128,7 @@ def test_tuning_recovers_picture_at_the_same_size(scene: Scene, ctx: Context) ->
     assert sizes[1] < 1.05 * sizes[0]
 
 
-@pytest.mark.parametrize("score", ["looks", "opacity", "removal", "contribution", "significance"])
+@pytest.mark.parametrize("score", ["looks", "opacity", "removal", "contribution", "significance", "pup"])
 def test_every_pruning_score_beats_dropping_the_best(scene: Scene, ctx: Context, score: str) -> None:
     kept = Prune(ratio=0.4, score=score)(scene, ctx)  # type: ignore[arg-type]
     assert len(kept) == round(0.6 * len(scene))

@@ -114,13 +114,19 @@ def test_a_view_can_be_pulled_back_twice_and_is_linear() -> None:
         renderer.pull_back(drawn, a[1:])
 
 
-def test_removal_error_is_what_removing_changes() -> None:
+@pytest.mark.parametrize("off", [0.0, 0.05])
+def test_removal_error_is_what_removing_adds_to_the_error(off: float) -> None:
     scene, view, renderer = blob(60, 1), camera(), CpuRenderer()
-    full = renderer.render(scene, view, background=BACKGROUND).rgb.astype(np.float64)
-    expected = np.zeros(60)
+    full = renderer.render(scene, view, background=BACKGROUND).rgb
+    wanted = full + np.random.default_rng(0).normal(0, off, full.shape).astype(np.float32) + np.float32(off)
+    already, expected = np.sum((full.astype(np.float64) - wanted) ** 2), np.zeros(60)
     for i in range(60):
         without = replace(scene, splats=scene.splats.take(np.arange(60) != i))
-        expected[i] = np.sum((renderer.render(without, view, background=BACKGROUND).rgb - full) ** 2)
-    errors = renderer.removal_error(scene, view, background=BACKGROUND)
-    assert (expected > 1e-3).sum() > 30
-    np.testing.assert_allclose(errors, expected, rtol=1e-3, atol=1e-5)
+        picture = renderer.render(without, view, background=BACKGROUND).rgb
+        expected[i] = np.sum((picture.astype(np.float64) - wanted) ** 2) - already
+    errors = renderer.removal_error(scene, view, background=BACKGROUND, wanted=wanted if off else None)
+    assert (np.abs(expected) > 1e-3).sum() > 30
+    assert (expected < 0).any() == (off > 0)
+    np.testing.assert_allclose(errors, expected, rtol=1e-3, atol=1e-3 if off else 1e-5)
+    with pytest.raises(UsageError, match="the wanted picture is"):
+        renderer.removal_error(scene, view, wanted=wanted[1:])

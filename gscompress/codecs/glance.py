@@ -1,0 +1,22 @@
+"""Which pictures a scene is judged by: many small ones rather than few large ones.
+
+For the same seconds, 48 views 240 pixels wide put the worst held-out view 3 to 5 dB above that of 24 views of twice the
+width (docs/codecs/default.md): what ruins a view is a Gaussian that no other showed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gscompress.context import Context
+
+VIEWS = 48  # at most, evenly drawn from those given
+NARROWEST, WIDEST = 240, 480  # pictures shrink to half their size, but to no fewer and no more pixels across
+
+
+def glance(ctx: Context) -> Context:
+    """The same context with fewer and smaller views."""
+    cameras = ctx.cameras[:: -(-len(ctx.cameras) // VIEWS) or 1]
+    scales = [min(min(max(c.width / 2, NARROWEST), WIDEST) / c.width, 1.0) for c in cameras]
+    small = [c.resized(round(c.width * s), max(round(c.height * s), 1)) for c, s in zip(cameras, scales, strict=True)]
+    return replace(ctx, cameras=small)
