@@ -61,9 +61,9 @@ class Compact3dgsCodec(Codec):
 
     mask: float = 0.03
     masking: int = 700
-    distil: int = 600
-    joint: int = 900
-    settle: int = 400
+    distil: int = 1200
+    joint: int = 800
+    settle: int = 300
     levels: int = 16
     table: float = 0.6
     finest: int = 4096
