@@ -1,4 +1,4 @@
-"""Codes for directions and rotations: smallest-three quaternions, half-turn canonical ones, signs of a unit vector.
+"""Codes for rotations: smallest-three quaternions and half-turn canonical ones.
 
 Fixed-length codes for formats and render-ready tables; for an entropy-coded archive ``quant.rotation`` is far better,
 because it spends bits only on turns that change the ellipsoid.
@@ -92,18 +92,6 @@ def decode_canonical(codes: Array, bits: int) -> F64:
     _check(bits)
     ratio = np.tan((np.asarray(codes) * (2.0 / ((1 << bits) - 1)) - 1.0) * (np.pi / 4))
     return _unit(np.column_stack([np.ones(len(ratio)), ratio]))
-
-
-def encode_signs(x: Array) -> npt.NDArray[np.uint8]:
-    """Binary spherical quantization (Zhao et al. 2024): (N, L) to packed sign bits (N, ceil(L / 8)), zero counts as
-    positive."""
-    return np.packbits(np.asarray(x) >= 0, axis=1)
-
-
-def decode_signs(codes: Array, length: int) -> F64:
-    """(N, length) unit vectors with entries +-1 / sqrt(length): the nearest of its kind to what was encoded."""
-    bits = np.unpackbits(np.asarray(codes, np.uint8), axis=1, count=length)
-    return (bits * 2.0 - 1.0) / np.sqrt(length)
 
 
 def _unit(quats: Array) -> F64:
