@@ -37,6 +37,7 @@ _LENGTHS = Shape(columns=1, first_classes=CLASSES, second_classes=8, signed=Fals
 _BASIS_SCALE = 127
 _BLOCK = 65536  # rows at a time: memory
 _ENOUGH = 8192  # Gaussians from which a fitted basis is worth its bytes
+_SAMPLE = 8192  # of them decide which basis it is
 
 
 def _opacity_class(t: F64) -> npt.NDArray[np.uint16]:
@@ -75,7 +76,9 @@ class Basis:
 
     @staticmethod
     def fit(sh: F32, weights: F64) -> Basis:
-        """From higher SH (N, K, 3) and a weight per Gaussian (1 / step^2). Eigenvectors, rounded to 1/127."""
+        """For higher SH (N, K, 3) and a weight per Gaussian (1 / step^2): eigenvectors, luma and chroma, or RGB as it
+        is, whichever needs the fewest bits on a sample. Scenes that were quantized before have their grid in RGB.
+        """
         n = sh.shape[1] * 3
         if len(sh) < _ENOUGH or not n:
             return Basis.plain(n)
@@ -84,11 +87,23 @@ class Basis:
             block = sh[start : start + _BLOCK]
             flat = block.reshape(len(block), n).astype(np.float64)
             moments += (flat * weights[start : start + _BLOCK, None]).T @ flat
-        _, vectors = np.linalg.eigh(moments)
-        rounded = np.round(vectors[:, ::-1].T * _BASIS_SCALE)
-        if np.linalg.matrix_rank(rounded) < n:
-            return Basis.plain(n)
-        return Basis(rounded / _BASIS_SCALE)
+        rows = [np.linalg.eigh(moments)[1][:, ::-1].T]
+        for fixed in (Basis.plain(n).matrix, np.eye(n)):
+            energy = np.einsum("ij,jk,ik->i", fixed, moments, fixed)
+            rows.append(fixed[np.argsort(-energy, kind="stable")])
+        bases = [Basis(np.round(vectors * _BASIS_SCALE) / _BASIS_SCALE) for vectors in rows]
+        some = np.linspace(0, len(sh) - 1, min(_SAMPLE, len(sh))).astype(np.int64)
+        usable = [basis for basis in bases if np.linalg.matrix_rank(basis.matrix) == n]
+        return min(usable, key=lambda basis: basis.bits(sh[some], weights[some]), default=Basis.plain(n))
+
+    def bits(self, sh: F32, weights: F64) -> float:
+        """What (N, K, 3) coefficients cost about: the entropies of all columns of symbols, each on its own."""
+        symbols = np.round(self.analyse(sh) * np.sqrt(weights)[:, None]).astype(np.int64)
+        total = 0.0
+        for column in symbols.T:
+            counts = np.unique(column, return_counts=True)[1]
+            total += float(counts @ np.log2(len(column) / counts))
+        return total
 
     @staticmethod
     def plain(n: int) -> Basis:
