@@ -137,7 +137,7 @@ class State:
         """The frame as anyone else knows scenes."""
         blur = self.shared.steps.blur
         dc = rgb(self.colour)
-        sh = np.concatenate([dc.astype(np.float32), self.sh], axis=1).reshape(len(self), -1, 3)
+        sh = np.concatenate([dc.astype(np.float32), self.sh], axis=1).reshape(len(self), self.sh.shape[1] // 3 + 1, 3)
         return Scene(
             Splats(
                 self.means.astype(np.float32),

@@ -17,6 +17,7 @@ from gscompress.stream.state import State, luma_chroma
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 _ROUND = 0.02  # ln of an axis ratio below which a turn between the two axes shows nothing
+_TRIES = 4  # at the symbols of a turn
 _TRIVIAL = 0.25  # of a step: a change of all alike that is smaller is left to the residuals
 
 
@@ -82,15 +83,17 @@ class Target:
         }
         if self.sh.shape[1]:
             basis, off = state.shared.basis, (self.sh - state.sh).astype(np.float32)
-            out["sh"] = basis.analyse(off.reshape(len(off), -1, 3)) / steps.sh
-        return {name: np.where(np.abs(v) < dead_zone, 0, np.floor(v + 0.5)).astype(np.int64) for name, v in out.items()}
+            out["sh"] = basis.analyse(off.reshape(len(off), off.shape[1] // 3, 3)) / steps.sh
+        rounded = {name: _rounded(values, dead_zone) for name, values in out.items()}
+        rounded["shape"][:, 3:6] = _settled(gibbs, rounded["shape"][:, 3:6], steps.shape[:, 3:6], dead_zone, state)
+        return rounded
 
     def _like(self, state: State, steps: Steps) -> tuple[F64, F64]:
         """Scales and turns (Gibbs vectors about own axes), with the axes named as the state names them."""
         turn = _difference(state.quats, self.quats)
         widened, gibbs = self.widened, _gibbs(turn, state.widened)
         cost = _cost(widened - state.widened, gibbs, steps)
-        rows = np.flatnonzero(cost > 4.0)  # by far most rows are named alike
+        rows = np.flatnonzero(cost > 2.0)  # by far most rows are named alike
         if not len(rows):
             return widened, gibbs
         widened, gibbs = widened.copy(), gibbs.copy()
@@ -107,17 +110,47 @@ class Target:
         return widened, gibbs
 
 
+def _rounded(values: F64, dead_zone: float) -> I64:
+    return np.where(np.abs(values) < dead_zone, 0, np.floor(values + 0.5)).astype(np.int64)
+
+
+def _settled(gibbs: F64, symbols: I64, steps: F64, dead_zone: float, state: State) -> I64:
+    """Turns do not add up like numbers where one of them is large: try again with what is left, keep what is best."""
+    rows = np.flatnonzero(symbols.any(axis=1))
+    if not len(rows):
+        return symbols
+    aim = np.column_stack([np.ones(len(rows)), gibbs[rows]])
+    step, widened, tried = steps[rows], state.widened[rows], symbols[rows]
+    best, least = np.zeros_like(tried), ((gibbs[rows] / step) ** 2).sum(1)
+    for _ in range(_TRIES):
+        given = np.column_stack([np.ones(len(rows)), tried * step])
+        left = _gibbs(_difference(given, aim), widened) / step
+        better = (left**2).sum(1) < least
+        best[better], least[better] = tried[better], (left[better] ** 2).sum(1)
+        tried = tried + _rounded(left, dead_zone)
+    out = symbols.copy()
+    out[rows] = best
+    return out
+
+
 def _cost(scales: F64, gibbs: F64, steps: Steps) -> F64:
     return ((scales / steps.shape[:, :3]) ** 2).sum(1) + ((gibbs / steps.shape[:, 3:6]) ** 2).sum(1)
 
 
 def _gibbs(turn: F64, widened: F64) -> F64:
-    """Turns as Gibbs vectors; about an axis around which the ellipsoid is round nothing is to be turned."""
-    w = np.where(np.abs(turn[:, :1]) < 1e-3, 1e-3, turn[:, :1])
+    """Turns (N, 4) as Gibbs vectors (N, 3). A turn about an axis around which the ellipsoid is round shows nothing: it
+    is taken off, so that only the tilt of that axis is left."""
     apart = np.abs(
         np.stack([widened[:, 1] - widened[:, 2], widened[:, 0] - widened[:, 2], widened[:, 0] - widened[:, 1]], 1)
     )
-    return np.where(apart < _ROUND, 0.0, turn[:, 1:] / w)
+    spun = apart < _ROUND
+    once = (spun.sum(1) == 1)[:, None]
+    twist = np.column_stack([turn[:, 0], np.where(spun & once, turn[:, 1:], 0.0)])
+    length = np.linalg.norm(twist, axis=1, keepdims=True)
+    back = np.where(once & (length > 1e-6), twist / np.maximum(length, 1e-6), [1.0, 0, 0, 0])
+    tilt = _product(turn, back * np.array([1.0, -1.0, -1.0, -1.0]))
+    w = np.where(np.abs(tilt[:, :1]) < 1e-3, 1e-3, tilt[:, :1])
+    return np.where(spun, 0.0, tilt[:, 1:] / w)
 
 
 def _difference(before: F64, after: F64) -> F64:

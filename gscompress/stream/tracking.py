@@ -134,9 +134,9 @@ def _paired(moved: F64, new: F64, looks_old: F64, looks_new: F64, limit: float) 
 
 
 def _gap(points: F64) -> float:
-    """Typical distance between neighbours: the median over a sample, to the nearest other point."""
-    rows = np.arange(0, len(points), max(1, len(points) // 2000))
-    others = np.delete(np.arange(len(points)), rows) if len(points) > len(rows) else rows
+    """Typical distance between neighbours: the median over a sample, to the nearest point that is not in it."""
+    rows = np.arange(0, len(points), max(4, len(points) // 2000))
+    others = np.delete(np.arange(len(points)), rows)
     none = np.zeros((len(points), 0))
     _, cost = nearest(points[others], points[rows], none[others], none[rows])
     found = cost[np.isfinite(cost) & (cost > 0)]
