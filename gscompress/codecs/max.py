@@ -28,6 +28,7 @@ from gscompress.recipe import Recipe
 from gscompress.scene import Scene
 from gscompress.transforms.clean import Clean
 from gscompress.transforms.prune import removal_error
+from gscompress.tune.checkpoint import resumable
 from gscompress.tune.loop import fit
 from gscompress.tune.losses import as_floats, photo, squared
 from gscompress.tune.refine import steps_in
@@ -39,26 +40,29 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ROUNDS = 3  # of pruning and recovery
-_SHARES = (0.2, 0.35, 0.45)  # of the tuning time: before pruning, between its rounds, with the codec in the loop
+_SHARES = (0.12, 0.33, 0.55)  # of the tuning time: before pruning, between its rounds, with the codec in the loop
 _FAINTEST = 1e-5  # squared error against photos that no scene is taken to fall below: 50 dB
-_HIDDEN = 0.6  # error of coding at quality 50, before tuning, relative to that of the scene against its photos
-_SENSITIVITY_VIEWS, _REMOVAL_VIEWS = 32, 128
+_HIDDEN = 0.3  # error of coding at quality 50, before tuning, relative to that of the scene against its photos
+_VIEWS = 128  # most views that errors and sensitivities are measured on, evenly drawn
+_KNEE = 0.8  # below this share of its maximum, error times rank falls quickly: those Gaussians carry the scene
+_RATES = Rates(means=0.04, log_scales=1.2e-2, quats=4e-3, logit_opacities=4e-2, dc=8e-3, sh=4e-4)
 _BIT = 2 * np.log(2) / 12  # squared error that a bit is worth, in squared steps: a bit less quadruples step^2 / 12
 
 
 @dataclass(frozen=True)
 class MaxCodec(Codec):
-    """quality: 0 to 100; at 50 coding may add 0.6 of the error that the scene has against its photos, before tuning.
+    """quality: 0 to 100; at 50 coding may add 0.3 of the error that the scene has against its photos, before tuning.
 
     tune: seconds on two typical cores (counted in steps, so that results repeat).
-    prune: what a Gaussian costs, in units of 60 bits; 0 keeps all. rate: price of bits while tuning, 0 ignores them.
+    prune: what a Gaussian costs, in units of 60 bits; 0 keeps all. Above 1, since recovery makes up for most of it.
+    rate: price of bits while tuning, in units of what steps as large as these say; 0 ignores them.
     layers, part: as in ``DefaultCodec``, whose files these are.
     """
 
     quality: float = 50.0
     tune: float = 300.0
-    prune: float = 1.0
-    rate: float = 1.0
+    prune: float = 2.0
+    rate: float = 0.5
     layers: int = 1
     part: int = 131_072
 
@@ -79,15 +83,16 @@ class MaxCodec(Codec):
         goals = targets(scene, ctx)
         first = self._fitted(scene, goals, ctx)
         noise = self._noise(first, goals, ctx)
-        kept = self._pruned(first, goals, noise, ctx)
+        how = {"prune": self.prune, "tune": self.tune, "noise": noise}
+        kept = resumable(ctx, "max-pruned", how, first, lambda: self._pruned(first, goals, noise, ctx))
         squared_step = noise * 12 / (max(len(kept), 1) * PARAMETERS)
-        some = replace(ctx, cameras=_evenly(ctx.cameras, _SENSITIVITY_VIEWS))
+        some = replace(ctx, cameras=_evenly(ctx.cameras, _VIEWS))
         importance = assess(kept, some)
         plan = Plan.make(
             kept.splats, importance, float(np.sqrt(squared_step)), diffusion=0.0, part=self.part, layers=self.layers
         )
         price = self.rate * _BIT * squared_step * _exchange(kept, goals, ctx)
-        model = CodedModel(plan, kept, Rates(), price)
+        model = CodedModel(plan, kept, _RATES, price)
         fit(model, goals, ctx, self._steps(2, kept, ctx), title="Tuning what the file decodes to")
         yield from model.plan().chunks()
 
@@ -102,13 +107,14 @@ class MaxCodec(Codec):
 
     def _fitted(self, scene: Scene, goals: Sequence[Target], ctx: Context) -> Scene:
         """The whole scene after tuning on photos; a search over qualities tunes once."""
-        key = ("max", self.tune)
-        if key not in ctx.memo or ctx.memo[key][0] is not scene:
-            model = SplatModel(scene)
-            if len(ctx.photos):  # renders of the original leave nothing to learn
-                fit(model, goals, ctx, self._steps(0, scene, ctx), title="Tuning on photos")
-            ctx.memo[key] = (scene, model.scene())
-        return ctx.memo[key][1]
+        steps = self._steps(0, scene, ctx)
+        if not len(ctx.photos):  # renders of the original leave nothing to learn
+            return scene
+        of, taken, made = ctx.memo.get("max fitted", (None, 0, scene))
+        if of is not scene or taken != steps:
+            made = resumable(ctx, "max-fitted", {"steps": steps}, scene, lambda: _tuned(scene, goals, ctx, steps))
+            ctx.memo["max fitted"] = (scene, steps, made)
+        return made
 
     def _noise(self, scene: Scene, goals: Sequence[Target], ctx: Context) -> float:
         """Squared error, per pixel and channel, that coding may add before it is tuned away."""
@@ -124,7 +130,7 @@ class MaxCodec(Codec):
         if not self.prune:
             return scene
         before = len(scene)
-        some = replace(ctx, cameras=_evenly(ctx.cameras, _REMOVAL_VIEWS), photos=())
+        some = replace(ctx, cameras=_evenly(ctx.cameras, _VIEWS), photos=())
         steps = self._steps(1, scene, ctx) // _ROUNDS
         for left in range(_ROUNDS, 0, -1):
             error = removal_error(scene, some)
@@ -132,20 +138,25 @@ class MaxCodec(Codec):
             wanted = _worthwhile(error[order], BITS * self.prune * _BIT * 12 * noise / PARAMETERS)
             count = max(round(len(scene) * (wanted / len(scene)) ** (1 / left)), 1)
             scene = replace(scene, splats=scene.splats.take(np.sort(order[:count])))
-            model = SplatModel(scene)
-            fit(model, goals, ctx, steps, title="Recovering")
-            scene = model.scene()
+            scene = _tuned(scene, goals, ctx, steps)
         ctx.log.info(f"{len(scene):,} of {before:,} Gaussians are worth their bits")
         return scene
+
+
+def _tuned(scene: Scene, goals: Sequence[Target], ctx: Context, steps: int) -> Scene:
+    model = SplatModel(scene, _RATES)
+    fit(model, goals, ctx, steps)
+    return model.scene()
 
 
 def _worthwhile(error: npt.NDArray[np.float64], budget: float) -> int:
     """How many Gaussians stay when each costs ``budget / count``: fewer of them leave more room for each one's noise.
 
-    error: (N,) of removing each, descending.
+    error: (N,) of removing each, descending. A budget that none would justify is cut to what most of them share.
     """
-    pays = error * np.arange(1, len(error) + 1) > budget
-    return int(np.flatnonzero(pays)[-1]) + 1 if pays.any() else 1
+    shared = error * np.arange(1, len(error) + 1)
+    pays = shared >= min(budget, _KNEE * float(shared.max()))
+    return int(np.flatnonzero(pays)[-1]) + 1
 
 
 def _exchange(scene: Scene, goals: Sequence[Target], ctx: Context) -> float:
@@ -161,8 +172,8 @@ def _exchange(scene: Scene, goals: Sequence[Target], ctx: Context) -> float:
 def _shown(scene: Scene, goals: Sequence[Target], ctx: Context) -> Iterator[tuple[Image, Target]]:
     """Some of the goals and how the scene looks there."""
     renderer = ctx.need_renderer("tuning")
-    for goal in _evenly(goals, _SENSITIVITY_VIEWS):
-        yield renderer.render(scene, goal.camera), goal
+    for goal in _evenly(goals, _VIEWS // 4):
+        yield renderer.render(scene, goal.camera, background=ctx.background), goal
 
 
 def _evenly(views: Sequence[T], most: int) -> Sequence[T]:
