@@ -58,6 +58,8 @@ def encode(stream: BinaryIO, scene: Scene, recipe: Recipe, ctx: Context, source_
 
 def facts(reader: Reader) -> Facts:
     """Interpret HEAD. Raises UnreadableError."""
+    if "stream" in reader.header:
+        raise UnreadableError("holds a stream of frames, not one scene: use 'gscompress stream decode --frame N'")
     if "field" in reader.header:
         raise UnreadableError("the file holds a radiance field, not splats: use the commands that read fields")
     try:
