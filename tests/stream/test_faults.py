@@ -87,6 +87,24 @@ def test_what_goes_wrong_once_is_not_noticed_and_what_stays_wrong_costs_one_grou
     within(10, work)
 
 
+@pytest.mark.parametrize("seed", [8, 19])
+def test_whatever_goes_wrong_everywhere_no_frame_is_missing_or_wrong(tmp_path: Path, seed: int) -> None:
+    kinds = ["missing", "broken", "silent", "stalled", "cut", "short", "flipped", "other", "late"]
+    write_folder(tmp_path / "s", 40 * GOP, qualities=(3, 20, 60))
+    dice = random.Random(seed)
+
+    def fault(path: str, before: int) -> str | None:
+        return dice.choice(kinds) if group(path) and dice.random() < 0.2 else None
+
+    async def work() -> None:
+        async with FaultyServer(tmp_path / "s", fault) as server:
+            lost = held(await play(server.url, replace(HASTY, give_up=40)), 40 * GOP)
+            assert lost == of_groups(*{number // GOP for number in lost})
+            assert len(lost) < 10 * GOP
+
+    within(15, work)
+
+
 def test_another_rendition_stands_in_for_one_that_is_lost(tmp_path: Path) -> None:
     write_folder(tmp_path / "s", 12 * GOP, qualities=(20, 90))
 
