@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ class MatchedDecoder(FrameDecoder):
 
     def __init__(self) -> None:
         self._state: State | None = None
+        self._memo: dict[str, Any] = {}
 
     @abstractmethod
     def changed(self, streams: Streams, state: State) -> State:
@@ -47,7 +49,7 @@ class MatchedDecoder(FrameDecoder):
         return self._state
 
     def scene(self) -> Scene:
-        return self.state.scene()
+        return self.state.scene(self._memo)
 
 
 class MatchedEncoder(FrameEncoder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,8 +91,8 @@ class State:
             means=means,
             quats=quats,
             widened=np.clip(self.widened + (growth + change.fade[0])[:, None], -_DEEPEST, _DEEPEST),
-            t=np.clip(self.t + change.fade[1], 0.0, _DEEPEST),
-            colour=self.colour + change.fade[2:],
+            t=np.clip(self.t + change.fade[1], 0.0, _DEEPEST) if change.fade[1] else self.t,
+            colour=self.colour + change.fade[2:] if change.fade[2:].any() else self.colour,
             graph=replace(graph, centres=centres),
             velocity=change.nodes,
         )
@@ -133,20 +135,42 @@ class State:
         """(N,) step of a coordinate in scene units: so many standard deviations of the thinnest axis."""
         return self.shared.steps.of("position", self.classes.shape) * thinnest(self.widened)
 
-    def scene(self) -> Scene:
-        """The frame as anyone else knows scenes."""
-        blur = self.shared.steps.blur
-        dc = rgb(self.colour)
-        sh = np.concatenate([dc.astype(np.float32), self.sh], axis=1).reshape(len(self), self.sh.shape[1] // 3 + 1, 3)
+    def scene(self, memo: dict[str, Any] | None = None) -> Scene:
+        """The frame as anyone else knows scenes. memo: what an earlier frame's scene may share with this one."""
+        memo = {} if memo is None else memo
+        colour = _kept(memo, "colour", (self.colour, self.sh), lambda: _coefficients(self.colour, self.sh))
+        opacity = _kept(memo, "opacity", (self.t,), lambda: log_opacities_to_logits(np.maximum(self.t, 1e-4)))
         return Scene(
             Splats(
                 self.means.astype(np.float32),
-                sharpen(self.widened, blur),
+                _sharpened(self.widened, self.shared.steps.blur),
                 self.quats.astype(np.float32),
-                log_opacities_to_logits(np.maximum(self.t, 1e-4)),
-                sh,
+                opacity,
+                colour,
             )
         )
+
+
+def _kept(memo: dict[str, Any], name: str, made_of: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """What was made of the same arrays before (arrays never change), or made now."""
+    known = memo.get(name)
+    if known is None or any(a is not b for a, b in zip(known[0], made_of)):
+        memo[name] = known = made_of, make()
+    return known[1]
+
+
+def _coefficients(colour: F64, sh: F32) -> F32:
+    """SH (N, K, 3)."""
+    dc = rgb(colour).astype(np.float32)
+    return np.concatenate([dc, sh], axis=1).reshape(len(dc), sh.shape[1] // 3 + 1, 3)
+
+
+def _sharpened(widened: F64, blur: float) -> F32:
+    """``quant.exact.sharpen`` on two threads."""
+    half = len(widened) // 2
+    with ThreadPoolExecutor(1) as pool:
+        lower = pool.submit(sharpen, widened[half:], blur)
+        return np.concatenate([sharpen(widened[:half], blur), lower.result()])
 
 
 def rgb(colour: F64) -> F64:
