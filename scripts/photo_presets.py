@@ -2,6 +2,8 @@
 
     python scripts/photo_presets.py SCENE.ply PHOTOS lightgaussian c3dgs     # measure, then write the tables
     python scripts/photo_presets.py SCENE.ply PHOTOS max --fps-only          # only time again what was decoded
+    python scripts/photo_presets.py SCENE.ply PHOTOS lightgaussian --label "lightgaussian, all VQ" \\
+        --do lightgaussian:vq=1 --checkpoints FOLDER                         # a variant that shares finished stages
     python scripts/photo_presets.py                                          # only write the tables
 
 compress, decompress and eval run as commands of their own. Photo PSNR and SSIM are of held-out views; frames per second
@@ -68,6 +70,9 @@ def main() -> None:
     parser.add_argument("--name", help="of the scene in the tables; default: the dataset folder's")
     parser.add_argument("--label", help="of the row; default: the preset's name")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "photo-presets", help="where files are kept")
+    parser.add_argument(
+        "--checkpoints", type=Path, help="as for 'gscompress compress'; what it takes is not reported then"
+    )
     parser.add_argument("--fps-only", action="store_true", help="keep the other figures")
     wish, options = parser.parse_known_args()  # what is left are options of 'gscompress compress'
     for preset in wish.presets:
@@ -75,8 +80,11 @@ def main() -> None:
         folder = wish.out / (wish.name or wish.photos.resolve().name) / label
         row = {"scene": folder.parent.name, "label": label}
         if not wish.fps_only:
+            shared = ["--checkpoints", str(wish.checkpoints)] if wish.checkpoints else []
+            resumed = bool(shared) and any(wish.checkpoints.glob("*"))
             row |= {"preset": preset, "options": " ".join(options)}
-            row |= measure(wish.scene, wish.photos, preset, options, folder)
+            row |= measure(wish.scene, wish.photos, preset, [*options, *shared], folder)
+            row |= {"compress_s": ""} if resumed else {}  # what it took would not be all
         row |= frames_per_second(wish.scene, folder / "decoded.ply", wish.photos)
         keep(row)
     publish(rows())
@@ -193,7 +201,7 @@ def cells(row: dict[str, Any]) -> list[str]:
         f"{number('psnr_before') - number('psnr_after'):+.2f}",
         f"{number('ssim_before'):.4f} → {number('ssim_after'):.4f}",
         f"{number('ssim_before') - number('ssim_after'):+.4f}",
-        f"{number('compress_s'):.0f}",
+        f"{number('compress_s'):.0f}" if row["compress_s"] else "–",
         f"{number('decompress_s'):.1f}",
         f"{number('fps_before'):.1f}",
         f"{number('fps_after'):.1f}",
