@@ -60,6 +60,7 @@ class Fetcher:
     def __init__(self, transport: Transport, patience: Patience, keep: int) -> None:
         self._transport, self._patience, self._keep = transport, patience, keep
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._turns: dict[tuple[str, int], asyncio.Lock] = {}
         self.throughput = Throughput()
         self.retries = 0
 
@@ -79,9 +80,18 @@ class Fetcher:
     async def _segment(self, segment: Segment) -> bytes:
         """The checked bytes of a segment. Raises Missing."""
         key = segment.path, segment.offset
+        async with self._turns.setdefault(key, asyncio.Lock()):  # a short loop may want it twice at once
+            try:
+                return self._remembered(key) or await self._checked(segment)
+            finally:
+                self._turns.pop(key, None)
+
+    def _remembered(self, key: tuple[str, int]) -> bytes | None:
         if key in self._kept:
             self._kept.move_to_end(key)
-            return self._kept[key]
+        return self._kept.get(key)
+
+    async def _checked(self, segment: Segment) -> bytes:
         self.throughput.begins()
         received = 0
         try:
@@ -93,7 +103,7 @@ class Fetcher:
             raise Missing(f"{segment.path} has {len(data)} bytes, {segment.size} are expected", again=False)
         if segment.crc32 is not None and zlib.crc32(data) != segment.crc32:
             raise Missing(f"{segment.path} is damaged: its checksum is wrong", again=False)
-        self._kept[key] = data
+        self._kept[segment.path, segment.offset] = data
         while len(self._kept) > 1 and sum(map(len, self._kept.values())) > self._keep:
             self._kept.popitem(last=False)
         return data

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 CONNECT = 5.0
 """Seconds to wait for a connection."""
-CONNECTIONS = 4
+CONNECTIONS = 3
+"""At once: enough that one that stalls does not hold up the others, few enough that what is due comes first."""
 _BLOCK = 1 << 16
 
 

@@ -13,17 +13,20 @@ from gscompress.stream.manifest import Group, Manifest, Rendition, Segment
 from gscompress.stream.throughput import choose
 from gscompress.stream.transport import Missing
 
+LEAST, MOST = 2, 64
+"""Groups to have on the way or in hand, however long or short they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """prefetch: groups to have on the way or in hand. ahead: decoded frames to have in hand.
+    """prefetch: seconds of playback to have on the way or in hand, two groups at least. ahead: decoded frames in hand.
 
     memory: bytes of compressed groups to prefetch, and as many again to remember. give_up: so many groups lost in a
     row end the playback. rendition: the name of one, to switch the choice by throughput off. poll: seconds between two
     looks for new groups of a live stream, None for half the duration of a group.
     """
 
-    prefetch: int = 3
+    prefetch: float = 3.0
     ahead: int = 8
     memory: int = 64 << 20
     give_up: int = 8
@@ -43,6 +46,15 @@ class Fetched:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """A group that is on its way or here."""
+
+    due: range
+    group: Group
+    task: asyncio.Task[Fetched]
+
+
 class Window:
     """Fetches groups ahead of whoever reads them. ``close`` ends all downloads.
 
@@ -60,7 +72,7 @@ class Window:
     ) -> None:
         self.manifest, self._fetcher, self._news, self._options = manifest, fetcher, news, options
         self._buffered = buffered
-        self._tasks: deque[tuple[int, asyncio.Task[Fetched]]] = deque()
+        self._tasks: deque[_Ordered] = deque()
         self._pinned = self._find(options.rendition)
         self._rendition = self._pinned or 0
         self._looked = time.monotonic()
@@ -68,8 +80,8 @@ class Window:
     @property
     def in_hand(self) -> float:
         """Seconds of playback that are here already."""
-        done = [task.result() for _, task in self._tasks if task.done() and not task.cancelled()]
-        return self._buffered() + sum(len(fetched.due) for fetched in done) / self.manifest.fps
+        done = sum(len(ordered.due) for ordered in self._tasks if ordered.task.done())
+        return self._buffered() + done / self.manifest.fps
 
     async def groups(self, frame: int, *, loop: bool) -> AsyncGenerator[Fetched, None]:
         """From ``frame`` on, to the end or again and again. Raises Missing when a live stream's server is gone."""
@@ -78,7 +90,7 @@ class Window:
                 await self._look()
             frame = self._start(frame, loop)
             if self._tasks:
-                yield await self._tasks[0][1]
+                yield await self._tasks[0].task
                 self._tasks.popleft()
             elif self.manifest.live:
                 await asyncio.sleep(self._poll)
@@ -86,7 +98,7 @@ class Window:
                 return
 
     async def close(self) -> None:
-        tasks = [task for _, task in self._tasks]
+        tasks = [ordered.task for ordered in self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -101,19 +113,27 @@ class Window:
 
     def _start(self, frame: int, loop: bool) -> int:
         """Start downloads while there is room, and return the first frame that is not in them."""
-        while len(self._tasks) < self._options.prefetch:
+        while self._hungry():
             if loop and not self.manifest.live and frame >= self.manifest.frames:
                 frame = 0
             rendition = self._choose(frame)
             group = self.manifest.renditions[rendition].group_of(frame)
             if group is None or (frame >= self.manifest.frames and not self.manifest.live):
                 break
-            if self._tasks and group.segment.size + sum(held for held, _ in self._tasks) > self._options.memory:
+            held = sum(ordered.group.segment.size for ordered in self._tasks)
+            if self._tasks and group.segment.size + held > self._options.memory:
                 break
             due = range(frame, group.stop if self.manifest.live else min(group.stop, self.manifest.frames))
-            self._tasks.append((group.segment.size, asyncio.create_task(self._fetch(rendition, group, due))))
+            self._tasks.append(_Ordered(due, group, asyncio.create_task(self._fetch(rendition, group, due))))
             frame = due.stop
         return frame
+
+    def _hungry(self) -> bool:
+        """Whether to order more; while the bandwidth is unknown, no more than it takes to find out."""
+        frames = sum(len(ordered.due) for ordered in self._tasks)
+        blind = self._fetcher.throughput.estimate is None
+        enough = blind or len(self._tasks) >= MOST or frames >= self._options.prefetch * self.manifest.fps
+        return len(self._tasks) < LEAST or not enough
 
     async def _fetch(self, chosen: int, group: Group, due: range) -> Fetched:
         """After a failure a smaller rendition is as good, if one of its groups has all the frames that are due."""

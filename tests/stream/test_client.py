@@ -148,7 +148,7 @@ def test_a_reader_that_waits_is_not_run_over(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with FaultyServer(tmp_path / "s") as server:
-            options = Options(prefetch=3, ahead=2)
+            options = Options(prefetch=3 * GOP / FPS, ahead=2)
             async with await open_stream(server.url, options) as stream:
                 playing = stream.frames()
                 await anext(playing)

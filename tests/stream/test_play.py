@@ -136,7 +136,9 @@ def test_a_stall_is_announced_and_a_lost_group_is_held(tmp_path: Path) -> None:
             return "missing"
         return "stalled" if "/000004-" in path and not before else None
 
-    options = Options(prefetch=1, ahead=1, patience=Patience(tries=2, seconds=5.0, stall=0.5, first=0.01, longest=0.05))
+    options = Options(
+        prefetch=0.1, ahead=1, patience=Patience(tries=2, seconds=5.0, stall=0.5, first=0.01, longest=0.05)
+    )
     with faulty(tmp_path / "s", fault) as server, Audience(server.url, options) as audience:
         audience.until(lambda: audience.states and not audience.states[-1].playing, "the end")
     assert [frame.index for _, frame in audience.seen] == list(range(6 * GOP))
