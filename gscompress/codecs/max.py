@@ -42,6 +42,7 @@ T = TypeVar("T")
 _ROUNDS = 3  # of pruning and recovery
 _SHARES = (0.12, 0.33, 0.55)  # of the tuning time: before pruning, between its rounds, with the codec in the loop
 _FAINTEST = 1e-5  # squared error against photos that no scene is taken to fall below: 50 dB
+_STRANGE = 0.03  # squared error from which photos look like those of something else: 15 dB
 _HIDDEN = 0.3  # error of coding at quality 50, before tuning, relative to that of the scene against its photos
 _VIEWS = 128  # most views that errors and sensitivities are measured on, evenly drawn
 _KNEE = 0.8  # below this share of its maximum, error times rank falls quickly: those Gaussians carry the scene
@@ -122,7 +123,11 @@ class MaxCodec(Codec):
             return DefaultCodec(quality=self.quality).step ** 2 / 12
         apart = [squared(image.rgb, goal.rgb)[0] / image.rgb.size for image, goal in _shown(scene, goals, ctx)]
         residual = max(float(np.mean(apart)), _FAINTEST)
-        ctx.log.info(f"the tuned scene has {-10 * np.log10(residual):.2f} dB on the photos it was tuned on")
+        decibels = f"the scene has {-10 * np.log10(residual):.2f} dB on the photos it was tuned on"
+        if residual > _STRANGE:
+            ctx.log.warn(f"{decibels}: are they of this scene, and its cameras in the same axes?")
+        else:
+            ctx.log.info(decibels)
         return float(_HIDDEN * residual * 10 ** (-0.028 * (self.quality - 50)))
 
     def _pruned(self, scene: Scene, goals: Sequence[Target], noise: float, ctx: Context) -> Scene:
