@@ -7,6 +7,9 @@ G * dS/dmx + y (G * dS/dexy) + 2 x (G * dS/dexx), where G * is the same blur.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numba as nb
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +28,22 @@ def ssim_with_grad(x: F32, y: F32) -> tuple[float, F32]:
     flat_x, flat_y = (np.ascontiguousarray(p, np.float32).reshape(rows) for p in (x, y))
     moments = np.empty((4, *rows), np.float32)
     _moments(flat_x, flat_y, moments)
-    scratch = np.zeros((rows[0] + 2 * _RADIUS, rows[1]), np.float32)
-    for plane in moments:
-        _blur(plane, _TAPS, channels, scratch)
+    _blur_all(moments, channels)
     total = _slopes(moments)
-    for plane in moments[:3]:
-        _blur(plane, _TAPS, channels, scratch)
+    _blur_all(moments[:3], channels)
     gradient = moments[0] + flat_y * moments[1] + 2 * flat_x * moments[2]
     gradient *= np.float32(1 / x.size)
     return total / x.size, gradient.reshape(x.shape)
+
+
+def _blur_all(planes: F32, stride: int) -> None:
+    """Blur every plane in place, on all cores."""
+    with ThreadPoolExecutor(min(len(planes), _cores())) as pool:
+        list(pool.map(lambda plane: _blur(plane, _TAPS, stride), planes))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @nb.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -68,10 +78,11 @@ def _slopes(m: F32) -> float:
 
 
 @nb.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _blur(plane: F32, taps: F32, stride: int, scratch: F32) -> None:
-    """In place, down the columns and along the rows; neighbours in a row are ``stride`` apart. scratch: zeros above
-    and below. All eleven taps in one expression: one pass over a row instead of six."""
+def _blur(plane: F32, taps: F32, stride: int) -> None:
+    """In place, down the columns and along the rows; neighbours in a row are ``stride`` apart. All eleven taps in one
+    expression: one pass over a row instead of six."""
     height, width = plane.shape
+    scratch = np.zeros((height + 2 * _RADIUS, width), np.float32)
     scratch[_RADIUS : _RADIUS + height] = plane
     pad = _RADIUS * stride
     line = np.zeros(width + 2 * pad, np.float32)
