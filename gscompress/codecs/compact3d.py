@@ -60,8 +60,8 @@ class Compact3dCodec(Codec):
     and of higher SH. every: updates between two assignments.
     """
 
-    updates: int = 2400
-    opacity: float = 0.3
+    updates: int = 1800
+    opacity: float = 0.6
     codes: int = 4096
     sh_codes: int = 4096
     every: int = 100
