@@ -28,7 +28,6 @@ from gscompress.stream.base import FrameCodec
 
 KEY, RESIDUAL = "KEYF", "DIFF"
 _INFO = struct.Struct("<II")  # Gaussians, number of the frame
-_NO_GAIN = 0.8  # of the key frame's bytes: a residual frame that is larger gives way to a key frame
 _DAMAGE = (ArithmeticError, LookupError, ValueError, TypeError, struct.error, lzma.LZMAError, MemoryError)
 
 

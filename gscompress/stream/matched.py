@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,14 @@ from gscompress.scene import Scene
 from gscompress.stream.base import FrameDecoder, FrameEncoder, Streams
 from gscompress.stream.births import encode_gone, encode_new, with_new, without_gone
 from gscompress.stream.keyframe import decode_key, encode_key
+from gscompress.stream.retarget import retarget
 from gscompress.stream.state import State
 from gscompress.stream.target import Target
 from gscompress.stream.tracking import match
 
 I64 = npt.NDArray[np.int64]
 _MOST_NEW = 0.4  # share of new Gaussians from which a key frame is the better way
+_DEAR = 0.4  # of the key frame's bytes: a residual frame above is tried by optimisation
 
 
 class MatchedDecoder(FrameDecoder):
@@ -52,13 +55,31 @@ class MatchedDecoder(FrameDecoder):
         return self.state.scene(self._memo)
 
 
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a residual frame is to become. now: (rows,) source row of every row that the decoder has, -1 for gone ones.
+    new: source rows that are new. source: the scene that these count in. motion: (7,) of the whole."""
+
+    now: I64
+    new: I64
+    source: Scene
+    motion: npt.NDArray[np.float64]
+
+
 class MatchedEncoder(FrameEncoder):
     """Follows every row that the decoder has through the source frames. Source rows that the key frame's codec gave up
-    stay given up for as long as they can be followed."""
+    stay given up for as long as they can be followed.
 
-    def __init__(self, quality: float, ctx: Context, decoder: MatchedDecoder) -> None:
-        self.ctx, self.decoder = ctx, decoder
+    largest: share of the key frame's bytes above which a residual frame gives way to a key frame.
+    """
+
+    largest: ClassVar[float] = np.inf
+
+    def __init__(self, quality: float, ctx: Context, decoder: MatchedDecoder, updates: int = 0) -> None:
+        """updates: of tuning for a frame that matching does not explain, 0 for none."""
+        self.ctx, self.decoder, self._updates = ctx, decoder, updates
         self._keys = DefaultCodec(quality=quality)
+        self._key_bytes = 0
         self._source: Scene | None = None
         self._of: I64 = np.zeros(0, np.int64)  # source row of every row that the decoder has
         self._motion: npt.NDArray[np.float64] | None = None
@@ -72,6 +93,7 @@ class MatchedEncoder(FrameEncoder):
 
     def key(self, scene: Scene) -> Streams:
         streams, self._of = encode_key(scene, self._keys, self.ctx)
+        self._key_bytes = sum(map(len, streams.values()))
         self.decoder.key(streams)
         self._source = scene
         return streams
@@ -81,18 +103,35 @@ class MatchedEncoder(FrameEncoder):
         if before is None or scene.splats.sh_degree != before.splats.sh_degree:
             return None
         found = match(before, scene, self._motion)
-        if 1 - found.share > _MOST_NEW:
+        streams: dict[str, bytes] | None = None
+        if 1 - found.share <= _MOST_NEW:
+            here = np.full(len(before) + 1, -1)
+            here[found.of] = np.arange(len(scene))
+            here[-1] = -1
+            aim = Aim(here[self._of], np.flatnonzero(found.of < 0), scene, found.motion)
+            streams, of = self._encoded(aim, before)
+        if self._updates and (streams is None or sum(map(len, streams.values())) > _DEAR * self._key_bytes):
+            wanted = 26 + 0.3 * self._keys.quality
+            state = self.decoder.state
+            tuned = retarget(state, found.motion, scene, self.ctx, self._updates, wanted)
+            if tuned is not None:
+                rows = np.arange(len(tuned.scene))
+                now = np.where(tuned.faded, -1, rows[: len(state)])
+                aim = Aim(now, rows[len(state) :], tuned.scene, found.motion)
+                streams, of = self._encoded(aim, before)
+        if streams is None or sum(map(len, streams.values())) > self.largest * self._key_bytes:
             return None
-        here = np.full(len(before) + 1, -1)
-        here[found.of] = np.arange(len(scene))
-        here[-1] = -1
-        now, new = here[self._of], np.flatnonzero(found.of < 0)
+        self.decoder.residual(streams)
+        self._of, self._motion, self._source = of, aim.motion, aim.source
+        return streams
+
+    def _encoded(self, aim: Aim, before: Scene) -> tuple[dict[str, bytes], I64]:
+        """The streams, and the source row of every row that a decoder has after them."""
+        now, new = aim.now, aim.new
         gone = now < 0
         streams = encode_gone(gone, self.decoder.state)
         state, now = self.decoder.state.kept(~gone) if gone.any() else self.decoder.state, now[~gone]
-        streams |= self.changes(state, Target.of(scene.splats.take(now), state), before, scene)
+        streams |= self.changes(state, Target.of(aim.source.splats.take(now), state), before, aim.source)
         if len(new):
-            streams["new"], new = encode_new(scene.splats.take(new), new, state)
-        self.decoder.residual(streams)
-        self._of, self._motion, self._source = np.concatenate([now, new]), found.motion, scene
-        return streams
+            streams["new"], new = encode_new(aim.source.splats.take(new), new, state)
+        return streams, np.concatenate([now, new])

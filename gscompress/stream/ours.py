@@ -34,10 +34,13 @@ class StreamCodec(FrameCodec):
     """quality: 0 to 100, as the default codec's.
 
     dead_zone: residuals below so many steps are dropped; above 0.5 it keeps Gaussians from flickering between steps.
+    tune: updates of tracking by optimisation, for frames whose Gaussians are not those of the frame before (a key frame
+    each otherwise); needs a renderer.
     """
 
     quality: float = 50.0
     dead_zone: float = 0.6
+    tune: int = 0
 
     name: ClassVar[str] = "stream"
     version: ClassVar[int] = 1
@@ -56,8 +59,10 @@ class _Decoder(MatchedDecoder):
 
 
 class _Encoder(MatchedEncoder):
+    largest: ClassVar[float] = 0.8
+
     def __init__(self, codec: StreamCodec, ctx: Context) -> None:
-        super().__init__(codec.quality, ctx, _Decoder())
+        super().__init__(codec.quality, ctx, _Decoder(), codec.tune)
         self._dead_zone = codec.dead_zone
 
     def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes]:
