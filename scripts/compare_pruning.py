@@ -51,7 +51,8 @@ def main() -> None:
         started = time.perf_counter()
         for ratio in RATIOS:
             kept = Prune(ratio, score)(scene, ctx)
-            shown = [psnr(w, eight_bit(renderer.render(kept, c).rgb)) for w, c in zip(wanted, held_out, strict=True)]
+            pictures = [eight_bit(renderer.render(kept, c).rgb) for c in held_out]
+            shown = [min(psnr(w, p), 99.0) for w, p in zip(wanted, pictures, strict=True)]
             cells.append(f"{np.mean(shown):.2f} ({min(shown):.2f})")
             if ratio == RATIOS[0]:
                 seconds = time.perf_counter() - started

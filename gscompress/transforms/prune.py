@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gscompress.context import Context
 from gscompress.errors import UsageError
 from gscompress.scene import Scene
+from gscompress.transforms.refit import refit_sh
 
 F64 = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
@@ -26,20 +27,24 @@ class Prune:
     contribution: sum of blending weights. significance: LightGaussian's global significance, the contribution times
     volume^0.1 relative to the 90th percentile (Fan et al. 2024, eq. 3). pup: PUP 3D-GS's sensitivity to position and
     scale (Hanson et al. 2025). How they compare: docs/pruning.md.
+    refit: rounds in which the colours of those that stay are fitted to renders of the scene as it was.
     """
 
     ratio: float = 0.3
     score: Literal["looks", "opacity", "removal", "contribution", "significance", "pup"] = "looks"
+    refit: int = 0
 
     name: ClassVar[str] = "prune"
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
             raise UsageError(f"prune:ratio={self.ratio:g} is out of range: give 0 to below 1")
+        if not 0 <= self.refit <= 100:
+            raise UsageError(f"prune:refit={self.refit} is out of range: give 0 to 100")
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset() if self.score in ("looks", "opacity") else frozenset({"renderer"})
+        return frozenset() if self.score in ("looks", "opacity") and not self.refit else frozenset({"renderer"})
 
     def __call__(self, scene: Scene, ctx: Context) -> Scene:
         drop = round(self.ratio * len(scene))
@@ -48,7 +53,8 @@ class Prune:
         order = np.argsort(_SCORES[self.score](scene, ctx), kind="stable")
         kept = np.sort(order[drop:])
         ctx.log.info(f"pruned {drop:,} of {len(scene):,} Gaussians by {self.score}")
-        return replace(scene, splats=scene.splats.take(kept))
+        rest = replace(scene, splats=scene.splats.take(kept))
+        return refit_sh(rest, scene, ctx, self.refit) if self.refit else rest
 
 
 def removal_error(scene: Scene, ctx: Context, wanted: Sequence[Array] | None = None) -> F64:
