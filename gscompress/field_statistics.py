@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscompress.events import EventLog
-from gscompress.field import Field
+from gscompress.field import Array, Field
 
 F64 = npt.NDArray[np.float64]
 
@@ -36,5 +36,14 @@ class Judge(Protocol):
         ...
 
     def squared_error(self, original: Field, decoded: Field) -> float:
-        """Mean squared difference of the pictures."""
+        """Mean squared difference of the pictures; with photos, how much more the decoded one differs from them."""
+        ...
+
+    def refine(
+        self, field: Field, steps: Mapping[str, Array], price: float, seconds: float, log: EventLog | None = None
+    ) -> Field:
+        """The field trained further: same pictures, fewer bits. steps: table → (rows,) step of every row.
+
+        price: squared error that a bit is worth.
+        """
         ...

@@ -8,36 +8,60 @@ passes at S samples gets z = sum_s (d<r, I> / d y_s) x_s^T, and E[z_o z_o^T] is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gscompress.camera import Camera
 from gscompress.events import EventLog
-from gscompress.field import Field
+from gscompress.field import Array, Field
 from gscompress.field_statistics import Statistics
 from gscompress.renderers.field_model import FieldModel
+from gscompress.renderers.field_refine import refine
 from gscompress.renderers.volume import model_of, trace_all
 from gscompress.renderers.volume_math import Rays, Traced, rays_of
 
 GUIDE = 0.25
 """Weight of the sampling network's own picture: its errors move samples, they do not colour pixels."""
 _RAYS = 64  # per backward pass
+_TEACHER = 65536  # rays that a field's own pictures are made of, to be trained against
 
 
 class FieldJudge:
-    """Judges fields by their renders from ``cameras``. rays: how many random rays stand for all their pixels."""
+    """Judges fields by their renders from ``cameras``, or by photos when there are any.
 
-    def __init__(self, cameras: Sequence[Camera], *, rays: int = 1024, seed: int = 0) -> None:
+    photos: (H, W, 3) uint8 of every camera. rays: how many random rays stand for all pixels when sensitivities are
+    measured. trials: how many others, that no sensitivity was measured with, when errors are.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        *,
+        photos: Sequence[npt.NDArray[np.uint8]] = (),
+        rays: int = 1024,
+        trials: int | None = None,
+        seed: int = 0,
+    ) -> None:
         self._seed = seed
         self._seen: tuple[Field, Tensor] | None = None
-        chosen = np.random.default_rng(seed)
+        trials = rays if trials is None else trials
         every = [rays_of(camera) for camera in cameras]
-        whole = Rays(torch.cat([r.origins for r in every]), torch.cat([r.directions for r in every]), every[0].window)
-        rows = np.sort(chosen.choice(len(whole), min(rays, len(whole)), replace=False))
-        self._rays = whole.take(torch.from_numpy(rows))
+        self._whole = Rays(
+            torch.cat([r.origins for r in every]), torch.cat([r.directions for r in every]), every[0].window
+        )
+        mixed = torch.from_numpy(np.random.default_rng(seed).permutation(len(self._whole)))
+        first = min(rays, max(len(mixed) - trials, len(mixed) // 2))
+        self._rays = self._whole.take(mixed[:first])
+        self._trials = self._whole.take(mixed[first : first + trials])
+        self._colours: Tensor | None = None
+        if len(photos):
+            flat = np.concatenate([photo.reshape(-1, 3) for photo in photos])
+            self._colours = torch.from_numpy(flat).float() / 255
+            self._photographed = self._colours[mixed[first : first + trials]]
 
     def statistics(self, field: Field, log: EventLog | None = None) -> Statistics:
         """Second moments of layers and squared gradients of everything else, per pixel value (rays times three)."""
@@ -62,10 +86,26 @@ class FieldJudge:
         return Statistics(layers.moments(values), layers.rows(), plain)
 
     def squared_error(self, original: Field, decoded: Field) -> float:
-        """Mean squared difference of the two fields' pixels, colours clamped to [0, 1]."""
+        """Mean squared difference of the two fields' pixels, colours clamped to [0, 1]; with photos, how much more the
+        decoded field's differ from these."""
         if self._seen is None or self._seen[0] is not original:
-            self._seen = original, _opaque(model_of(original), self._rays)
-        return float(((self._seen[1] - _opaque(model_of(decoded), self._rays)) ** 2).mean())
+            self._seen = original, _opaque(model_of(original), self._trials)
+        before, after = self._seen[1], _opaque(model_of(decoded), self._trials)
+        if self._colours is None:
+            return float(((after - before) ** 2).mean())
+        target = self._photographed
+        return float(((after - target) ** 2).mean() - ((before - target) ** 2).mean())
+
+    def refine(
+        self, field: Field, steps: Mapping[str, Array], price: float, seconds: float, log: EventLog | None = None
+    ) -> Field:
+        """``field_refine.refine`` against the photos, or against the field's own pictures."""
+        rays, colours = self._whole, self._colours
+        if colours is None:
+            rows = torch.from_numpy(np.random.default_rng(self._seed + 1).permutation(len(rays))[:_TEACHER])
+            rays = rays.take(rows)
+            colours = _opaque(model_of(field), rays)
+        return refine(field, rays, colours, steps, price, seconds=seconds, seed=self._seed, log=log)
 
 
 def _opaque(model: FieldModel, rays: Rays) -> Tensor:

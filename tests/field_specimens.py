@@ -6,6 +6,7 @@ import numpy as np
 
 from gscompress.camera import Camera, look_at
 from gscompress.field import Field, Spec
+from gscompress.hash_levels import levels_of
 
 
 def layer(rng: np.random.Generator, name: str, out: int, inner: int, scale: float = 1.0) -> dict[str, np.ndarray]:
@@ -53,3 +54,43 @@ def cameras(count: int = 3, size: int = 16, radius: float = 4.0) -> list[Camera]
         w2c = look_at(eye, np.zeros(3), np.array([0.0, 0.0, 1.0]))
         out.append(Camera(size, size, size * 1.2, size * 1.2, size / 2, size / 2, w2c, f"view-{k}"))
     return out
+
+
+def hash_field(indexing: str = "nerfstudio", seed: int = 0, appearance: bool = False, occupancy: bool = False) -> Field:
+    """A nerfacto-type field, unbounded, with one proposal network, that shows blobs of several colours."""
+    rng = np.random.default_rng(seed)
+    tcnn = indexing == "tcnn"
+    sizes = {"levels": 4, "base": 16, "finest": 48, "log2_size": 11}
+    proposal = {"levels": 2, "base": 16, "finest": 24, "log2_size": 10}
+    grid = rng.normal(0, 0.3, (levels_of({**sizes, "indexing": indexing}).rows, 2))
+    coarse = rng.normal(0, 0.3, (levels_of({**proposal, "indexing": indexing}).rows, 2))
+    tensors = {"grid": grid.astype(np.float32)}
+    widths = {"base": [8, 16, 16], "head": [31 + 4 * appearance, 16, 16, 3]}
+    for stem, w in widths.items():
+        for k in range(len(w) - 1):
+            tensors |= layer(rng, f"{stem}.{k}", w[k + 1], w[k], 3 if stem == "base" else 1.5)
+    if appearance:
+        tensors["appearance"] = np.tile(rng.normal(0, 1, 4), (5, 1)).astype(np.float32)
+    tensors["proposal.0.grid"] = coarse.astype(np.float32)
+    tensors |= layer(rng, "proposal.0.net.0", 16, 4, 2) | layer(rng, "proposal.0.net.1", 1, 16, 2)
+    if occupancy:
+        tensors["occupancy"] = rng.random((1, 8, 8, 8)) < 0.3
+    if tcnn:  # has no biases but where inputs are padded
+        padded = {"base.0", "proposal.0.net.0"} | {"head.0"}
+        tensors = {n: a for n, a in tensors.items() if not n.endswith(".bias") or n.removesuffix(".bias") in padded}
+    geometry = {
+        **sizes,
+        "indexing": indexing,
+        "proposals": [proposal],
+        "world": np.eye(4)[:3].tolist(),
+        "box": [[-1.0] * 3, [1.0] * 3],
+        "contraction": "inf",
+        "near": 0.05,
+        "far": 1000.0,
+        "samples": [16, 12],
+        "directions": "unit" if tcnn else "halved",
+        "density_scale": 1.0,
+        "background": "last",
+        "white": False,
+    }
+    return Field(tensors, Spec("hash_grid", "nerfacto", geometry), {"step": 9})

@@ -70,7 +70,7 @@ def _as_torch(value: Any) -> Any:
 
     if isinstance(value, Mapping):
         return {key: _as_torch(item) for key, item in value.items()}
-    return torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+    return torch.from_numpy(np.array(value, order="C")) if isinstance(value, np.ndarray) else value
 
 
 def _flatten(value: Any, prefix: str, depth: int) -> Iterator[_Item]:

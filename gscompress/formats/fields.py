@@ -19,6 +19,7 @@ LAYOUTS: Registry[type[FieldLayout]] = Registry(
     {
         "nerf-pytorch": f"{_HERE}.field_nerf:NerfPytorchLayout",
         "nerf-pytorch-yen": f"{_HERE}.field_nerf:YenLayout",
+        "nerfacto": f"{_HERE}.field_nerfstudio:NerfstudioLayout",
     },
 )
 

@@ -89,7 +89,7 @@ def test_judged_by_pictures_the_aim_is_met() -> None:
     from gscompress.renderers.field_judge import FieldJudge
 
     field, codec = mlp_field(), MlpCodec(quality=50)
-    ctx = FieldContext(judge=FieldJudge(cameras(), rays=500))
+    ctx = FieldContext(judge=FieldJudge(cameras(), rays=400, trials=300))
     again = unpacked(packed(field, codec, ctx))
     elsewhere = FieldJudge(cameras(), rays=400, seed=1)
     reached = -10 * np.log10(elsewhere.squared_error(field, again))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from field_specimens import mlp_field
+from field_specimens import hash_field, mlp_field
 
 from gscompress.errors import UnreadableError, UsageError
 from gscompress.events import EventLog
@@ -20,6 +20,12 @@ torch = pytest.importorskip("torch")
 FIELDS = {
     "nerf-pytorch": mlp_field,
     "nerf-pytorch-yen": lambda: mlp_field(source="nerf-pytorch-yen", skip=True),
+}
+FIELDS |= {
+    "nerfacto": hash_field,
+    "nerfacto of tiny-cuda-nn": lambda: hash_field("tcnn"),
+    "instant-ngp": lambda: hash_field(occupancy=True),
+    "appearance": lambda: hash_field(appearance=True),
 }
 SUFFIX = {"nerf-pytorch-yen": ".tar"}
 
@@ -39,10 +45,18 @@ def test_a_written_field_reads_back_the_same(name: str, tmp_path: Path) -> None:
     again = read_field(path)
     assert_same(field, again)
     assert again.spec.kind == field.spec.kind
-    assert again.spec.source == name
+    assert again.spec.source == field.spec.source
     for key in ("frequencies", "skips", "views", "levels", "finest"):
         assert again.spec.geometry.get(key) == field.spec.geometry.get(key)
     assert again.meta.get("step") == field.meta.get("step")
+
+
+def test_sizes_that_nerfstudio_keeps_as_numbers_stay_numbers(tmp_path: Path) -> None:
+    write_field(hash_field(), tmp_path / "a.ckpt")
+    state = torch.load(tmp_path / "a.ckpt", weights_only=True)["pipeline"]
+    assert state["_model.field.num_levels"].shape == ()
+    first, second = (state[f"_model.proposal_networks.0.{name}.hash_table"] for name in ("encoding", "mlp_base.0"))
+    assert torch.equal(first, second)
 
 
 def test_the_yml_beside_a_checkpoint_says_how_it_is_sampled(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from field_specimens import cameras, mlp_field
+from field_specimens import cameras, hash_field, mlp_field
 
 from gscompress.errors import UnreadableError
 from gscompress.field import Field
+from gscompress.hash_levels import levels_of
+from gscompress.kernels.hash_lookup import lookup_twin
 
 torch = pytest.importorskip("torch")
 
@@ -135,3 +137,35 @@ def test_a_geometry_that_does_not_fit_is_refused(change: dict[str, object]) -> N
     spec = replace(field.spec, geometry={**field.spec.geometry, **change})
     with pytest.raises(UnreadableError, match="does not fit"):
         model_of(Field(field.tensors, spec))
+
+
+def test_a_hash_field_is_what_its_formula_says() -> None:
+    """Contraction, features, two small networks: in float64 and one point at a time."""
+    field = hash_field()
+    model, levels = model_of(field), levels_of(field.spec.geometry)
+    t = {name: array.astype(np.float64) for name, array in field.tensors.items()}
+    rng = np.random.default_rng(6)
+    points, d = rng.normal(size=(8, 3)) * 1.2, rng.normal(size=(8, 3))
+    d /= np.linalg.norm(d, axis=1, keepdims=True)
+    size = np.maximum(np.abs(points).max(1, keepdims=True), 1)
+    place = (points / size * (2 - 1 / size) + 2) / 4
+
+    def network(stem: str, x: np.ndarray, layers: int) -> np.ndarray:
+        for k in range(layers):
+            x = x @ t[f"{stem}.{k}.weight"].T + t[f"{stem}.{k}.bias"]
+            x = np.maximum(x, 0) if k < layers - 1 else x
+        return x
+
+    raw = network("base", lookup_twin(place.astype(np.float32), field.tensors["grid"], levels), 2)
+    found = model._raw(torch.from_numpy(points).float())
+    np.testing.assert_allclose(found, raw, atol=1e-3)
+    seen = vm.harmonics(torch.from_numpy((d + 1) / 2)).numpy()
+    colour = 1 / (1 + np.exp(-network("head", np.concatenate([seen, raw[:, 1:]], 1), 3)))
+    np.testing.assert_allclose(model._colour(found[:, 1:], torch.from_numpy(d).float()), colour, atol=1e-3)
+
+
+def test_a_closed_field_covers_every_background() -> None:
+    field, camera = hash_field(), cameras(1, size=8, radius=0.8)[0]
+    white, black = (VolumeRenderer().render(field, camera, background=(c, c, c)).rgb for c in (1.0, 0.0))
+    np.testing.assert_array_equal(white, black)
+    assert np.std(black) > 0.02

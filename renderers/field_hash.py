@@ -1,0 +1,181 @@
+"""Hash-grid fields: nerfstudio's nerfacto and instant-ngp (Tancik et al. 2023, Müller et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gscompress.hash_levels import Levels, levels_of
+from gscompress.kernels.hash_lookup import lookup, pull_back
+from gscompress.renderers.field_model import FieldModel
+from gscompress.renderers.volume_math import Rays, Traced, harmonics, sample_by_weight
+
+_PADDING = 0.01  # added to weights before they are sampled from
+_MOST_SAMPLES = 4096
+
+
+class _Lookup(torch.autograd.Function):
+    """``kernels.hash_lookup`` for autograd; points get no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, points: Tensor, table: Tensor, levels: Levels) -> Tensor:
+        ctx.points, ctx.levels, ctx.features = points, levels, table.shape[1]
+        return torch.from_numpy(lookup(points.numpy(), table.detach().numpy(), levels))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, None]:
+        table = pull_back(ctx.points.numpy(), grads[0].numpy(), ctx.levels, ctx.features)
+        return None, torch.from_numpy(table), None
+
+
+class HashModel(FieldModel):
+    """geometry: levels, base, finest, log2_size, indexing (see ``hash_levels``); proposals, a list of the same; world,
+    the (3, 4) matrix from the cameras' axes to the field's; contraction "inf", or "none" with box; near, far; samples,
+    one number per proposal and one for the field; directions "unit" or "halved"; density_scale; background "last" (the
+    last sample's colour) or "plain".
+    """
+
+    def prepare(self) -> None:
+        g = self.geometry
+        self._levels = self._checked("grid", g)
+        self._proposals = [
+            self._checked(f"proposal.{k}.grid", {**p, "indexing": g["indexing"]}) for k, p in enumerate(g["proposals"])
+        ]
+        self._samples = [min(max(int(n), 2), _MOST_SAMPLES) for n in g["samples"]]
+        if len(self._samples) != len(self._proposals) + 1:
+            raise ValueError("there are not as many sample counts as networks")
+        self._closed = g.get("background") == "last"  # the last sample's colour lies behind everything
+        world = torch.tensor(g["world"], dtype=torch.float32)
+        self._turn, self._move = world[:, :3], world[:, 3]
+        self._box = torch.tensor(g.get("box", [[-1.0] * 3, [1.0] * 3]), dtype=torch.float32)
+        self._appearance = self.tensors["appearance"].mean(0) if "appearance" in self.tensors else None
+        probe = torch.zeros(1, 3)
+        self._colour(self._raw(probe)[:, 1:], probe)
+
+    def trace(self, rays: Rays, jitter: torch.Generator | None = None) -> Traced:
+        (rgb, weights, middles), history = self.trace_with_proposals(rays, jitter)
+        alpha = torch.ones(len(rays)) if self._closed else weights.sum(-1)
+        guide = _moments(history[:-1]) if torch.is_grad_enabled() and len(history) > 1 else None
+        return Traced(rgb, alpha, (weights * middles).sum(-1), guide)
+
+    def trace_with_proposals(
+        self, rays: Rays, jitter: torch.Generator | None = None
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], list[tuple[Tensor, Tensor]]]:
+        """((rgb, weights, depths), [(edges, weights) of every network, the field last]) for training."""
+        origins = rays.origins @ self._turn.T + self._move
+        along = rays.directions @ self._turn.T
+        stretch = along.norm(dim=-1, keepdim=True)
+        along = along / stretch
+        near, far = float(self.geometry["near"]), float(self.geometry["far"])
+        first, last = _squeeze(torch.tensor(near)), _squeeze(torch.tensor(far))
+        edges = torch.linspace(0, 1, self._samples[0] + 1).expand(len(rays), -1)
+        if jitter is not None:
+            edges = edges + (torch.rand(len(rays), 1, generator=jitter) - 0.5) / self._samples[0]
+            edges = edges.clamp(0, 1)
+        history = []
+        for number in range(len(self._samples)):
+            t = _stretch(edges * last + (1 - edges) * first)
+            middles, lengths = 0.5 * (t[:, 1:] + t[:, :-1]), t[:, 1:] - t[:, :-1]
+            points = origins[:, None] + along[:, None] * middles[..., None]
+            if number == len(self._proposals):
+                break
+            density = self._proposal_density(number, points)
+            weights = _weights(density, lengths)
+            history.append((edges, weights))
+            edges = self._resample(edges, weights.detach(), self._samples[number + 1], jitter)
+        rgb, weights = self._shade(points, along, lengths)
+        history.append((edges, weights))
+        return (rgb, weights, middles / stretch), history
+
+    def _resample(self, edges: Tensor, weights: Tensor, count: int, jitter: torch.Generator | None) -> Tensor:
+        shares = torch.linspace(0, 1 - 1 / (count + 1), count + 1).expand(len(edges), -1)
+        offset = 0.5 if jitter is None else torch.rand(len(edges), 1, generator=jitter)
+        return sample_by_weight(edges, weights + _PADDING, shares + offset / (count + 1)).detach()
+
+    def _shade(self, points: Tensor, along: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Colours (R, 3) with background, weights (R, S)."""
+        shape = lengths.shape
+        raw = self._raw(points.reshape(-1, 3))
+        density = self._density(raw[:, 0], points.reshape(-1, 3)).reshape(shape)
+        weights = _weights(density, lengths)
+        views = along[:, None].expand(*shape, 3).reshape(-1, 3)
+        rgb = self._colour(raw[:, 1:], views).reshape(*shape, 3)
+        total = (weights[..., None] * rgb).sum(1)
+        if self._closed:
+            total = total + (1 - weights.sum(-1, keepdim=True)) * rgb[:, -1]
+        return total, weights
+
+    def _raw(self, points: Tensor) -> Tensor:
+        """(S, 1 + G): density before activation, and the geometry features."""
+        return self._mlp("base", self._features(points, "grid", self._levels))
+
+    def _colour(self, features: Tensor, views: Tensor) -> Tensor:
+        """(S, 3) in [0, 1] from geometry features and unit directions."""
+        x = harmonics((views + 1) / 2 if self.geometry["directions"] == "halved" else views)
+        parts = [x, features]
+        if self._appearance is not None:
+            parts.append(self._appearance.expand(len(x), -1))
+        return torch.sigmoid(self._mlp("head", torch.cat(parts, -1)))
+
+    def _mlp(self, stem: str, x: Tensor) -> Tensor:
+        layers = self.count(stem)
+        for number in range(layers):
+            x = self.linear(f"{stem}.{number}", x)
+            x = torch.relu(x) if number < layers - 1 else x
+        return x
+
+    def _proposal_density(self, number: int, points: Tensor) -> Tensor:
+        flat = points.reshape(-1, 3)
+        features = self._features(flat, f"proposal.{number}.grid", self._proposals[number])
+        raw = self._mlp(f"proposal.{number}.net", features)[:, 0]
+        return self._density(raw, flat).reshape(points.shape[:2])
+
+    def _density(self, raw: Tensor, points: Tensor) -> Tensor:
+        inside = ((self._place(points) > 0) & (self._place(points) < 1)).all(-1)
+        return torch.exp(raw.clamp(-15, 15)) * float(self.geometry.get("density_scale", 1.0)) * inside
+
+    def _features(self, points: Tensor, grid: str, levels: Levels) -> Tensor:
+        place = self._place(points)
+        inside = ((place > 0) & (place < 1)).all(-1, keepdim=True)
+        return _Lookup.apply(place * inside, self.tensors[grid], levels)
+
+    def _place(self, points: Tensor) -> Tensor:
+        """Field axes to the grid's unit cube."""
+        if self.geometry["contraction"] == "none":
+            return (points - self._box[0]) / (self._box[1] - self._box[0])
+        size = points.abs().amax(-1, keepdim=True).clamp(min=1)
+        return (points / size * (2 - 1 / size) + 2) / 4
+
+    def _checked(self, name: str, geometry: Mapping[str, Any]) -> Levels:
+        levels = levels_of(geometry)
+        if self.tensors[name].ndim != 2 or len(self.tensors[name]) != levels.rows:
+            raise ValueError(f"{name} has {len(self.tensors[name])} rows, its levels have {levels.rows}")
+        return levels
+
+
+def _moments(proposals: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """(R, 3) where the proposals see something: mass, mean and mean square of the spacing, summed over the networks."""
+    total = []
+    for edges, weights in proposals:
+        s = 0.5 * (edges[:, 1:] + edges[:, :-1])
+        total.append(torch.stack([weights.sum(-1), (weights * s).sum(-1), (weights * s * s).sum(-1)], -1))
+    return torch.stack(total).sum(0)
+
+
+def _squeeze(t: Tensor) -> Tensor:
+    """Distance to spacing: linear up to one unit, then in disparity."""
+    return torch.where(t < 1, t / 2, 1 - 1 / (2 * t))
+
+
+def _stretch(s: Tensor) -> Tensor:
+    return torch.where(s < 0.5, 2 * s, 1 / (2 - 2 * s))
+
+
+def _weights(density: Tensor, lengths: Tensor) -> Tensor:
+    """(R, S) transmittance times opacity."""
+    depth = density * lengths
+    before = torch.cumsum(torch.cat([torch.zeros_like(depth[:, :1]), depth[:, :-1]], -1), -1)
+    return torch.exp(-before) * (1 - torch.exp(-depth))
