@@ -16,6 +16,8 @@ from gscompress.stream.throughput import Throughput
 from gscompress.stream.transport import Missing, Transport
 
 T = TypeVar("T")
+SLOWEST = 16 << 10
+"""Bytes per second below which, in the long run, a server that goes on sending does not answer either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,12 @@ class Fetcher:
     async def _checked(self, segment: Segment) -> bytes:
         self.throughput.begins()
         received = 0
+        seconds = self._patience.seconds + segment.size / SLOWEST
         try:
-            data = await self._download(segment)
+            data = await asyncio.wait_for(self._download(segment), seconds)
             received = len(data)
+        except asyncio.TimeoutError:
+            raise Missing(f"{segment.path} does not arrive: given up after {seconds:.0f} s", again=True) from None
         finally:
             self.throughput.ends(received)
         if len(data) != segment.size:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ EXPOSED = "Accept-Ranges, Content-Length, Content-Range, ETag"
 HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": EXPOSED,
+    "Server": "gscompress",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "X-Content-Type-Options": "nosniff",
 }
@@ -33,6 +35,8 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "Range, If-Range, If-None-Match, If-Modified-Since, Cache-Control",
     "Access-Control-Max-Age": "86400",
 }
+LOG = logging.getLogger(__name__)
+LOG.addHandler(logging.NullHandler())  # what clients do wrong fills no terminal; who wants to know can listen
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -80,7 +84,7 @@ class StreamServer:
         app.router.add_route("*", "/{path:.*}", self._answer)
         app.on_response_prepare.append(_mark)
         self._runner = self._web.AppRunner(
-            app, access_log=None, keepalive_timeout=self._limits.idle, lingering_time=1.0, shutdown_timeout=1.0
+            app, logger=LOG, access_log=None, keepalive_timeout=self._limits.idle, lingering_time=1, shutdown_timeout=1
         )
         await self._runner.setup()
         loop = asyncio.get_running_loop()

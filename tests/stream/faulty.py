@@ -15,7 +15,7 @@ Fault = Callable[[str, int], str | None]
 
 missing, broken: 404 and 500. silent: no answer. stalled: half the bytes, then nothing. cut: half the bytes, then the
 connection breaks. short: half the bytes, as if they were all. flipped: one bit is wrong. late: 0.1 s goes by first.
-other: the bytes of another segment.
+other: the bytes of another segment. dripping: byte by byte, without end.
 """
 
 
@@ -68,8 +68,11 @@ class FaultyServer:
             data = bytearray(
                 next(p for p in sorted((self._folder / path).parent.glob("*.gop")) if p.name not in path).read_bytes()
             )
-        response = web.StreamResponse(headers={"Content-Length": str(len(data))})
+        response = web.StreamResponse(headers={} if what == "dripping" else {"Content-Length": str(len(data))})
         await response.prepare(request)
+        while what == "dripping":
+            await response.write(b"x")
+            await asyncio.sleep(0.05)
         if what in ("stalled", "cut"):
             await response.write(half)
             await asyncio.sleep(60 if what == "stalled" else 0.02)

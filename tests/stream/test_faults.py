@@ -105,6 +105,16 @@ def test_whatever_goes_wrong_everywhere_no_frame_is_missing_or_wrong(tmp_path: P
     within(15, work)
 
 
+def test_a_server_that_drips_for_ever_is_given_up(tmp_path: Path) -> None:
+    write_folder(tmp_path / "s", 4 * GOP)
+
+    async def work() -> None:
+        async with FaultyServer(tmp_path / "s", lambda path, _: "dripping" if group(path) == 2 else None) as server:
+            assert held(await play(server.url, HASTY), 4 * GOP) == of_groups(2)
+
+    within(10, work)
+
+
 def test_another_rendition_stands_in_for_one_that_is_lost(tmp_path: Path) -> None:
     write_folder(tmp_path / "s", 12 * GOP, qualities=(20, 90))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
 import signal
 import subprocess
@@ -228,6 +229,31 @@ def test_clients_that_leave_in_the_middle_do_no_harm(folder: Path) -> None:
         assert status(await raw(server, get("/manifest.json"))) == 200
 
     serving(folder, visit)
+
+
+def test_garbage_is_refused_and_the_server_goes_on(folder: Path) -> None:
+    dice = random.Random(3)
+    wild = [dice.randbytes(dice.randrange(1, 3000)) + b"\r\n\r\n" for _ in range(40)]
+    wild += [get("/manifest.json", "X: " + "y" * 20_000), get("/manifest.json", *("X: y" for _ in range(5000)))]
+    wild += [
+        b"GET /manifest.json HTTP/9.9\r\n\r\n",
+        b"GET\r\n\r\n",
+        get("/", method="TRACE"),
+        get("/", "Content-Length: -1"),
+    ]
+    wild += [
+        get("/", "Transfer-Encoding: chunked", method="POST") + b"zz\r\n",
+        get("/", "Content-Length: 99", method="PUT"),
+    ]
+
+    async def visit(server: StreamServer) -> None:
+        for request in wild:
+            reply = await raw(server, request)
+            assert not reply or status(reply) >= 400 or request.startswith(b"GET / "), request[:60]
+            assert b"Traceback" not in reply
+        assert status(await raw(server, get("/manifest.json"))) == 200
+
+    serving(folder, visit, Limits(idle=0.3))
 
 
 def test_what_cannot_be_served_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
