@@ -66,7 +66,7 @@ class _Encoder(MatchedEncoder):
         self._dead_zone = codec.dead_zone
 
     def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes]:
-        step = _NODE_STEP * float(np.median(state.position_steps())) if len(state) else 1.0
+        step = _NODE_STEP * float(np.median(state.grain)) if len(state) else 1.0
         moving = motion.encode(_change(state, target), state, step)
         state = state.moved(moving.change)
         return moving.streams | residual.encode(target.symbols(state, self._dead_zone), state)
@@ -74,7 +74,7 @@ class _Encoder(MatchedEncoder):
 
 def _change(state: State, target: Target) -> Change:
     """The motion of the whole, then of the nodes where they are worth their bits, then what fades alike for all."""
-    steps = state.position_steps()
+    steps = state.grain
     weights = 1 / steps**2
     whole = whole_motion(state.means, target.means, weights)
     graph, nodes = state.graph, np.zeros((len(state.graph), 7))

@@ -77,7 +77,7 @@ class QueenModel:
             now = columns_of(state, name)
             if now.shape[1]:
                 self.latents[name] = Latents(goal[name] - now, count, step[name], self._rng)
-        unit = float(np.median(state.position_steps())) if len(state) else 1.0
+        unit = float(np.median(state.grain)) if len(state) else 1.0
         self._unit = unit
         self._shift = SparseAdam(((goal["means"] - state.means) / unit).astype(np.float32))
         odds = np.clip(likely, 0.01, 0.99)

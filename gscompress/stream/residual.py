@@ -49,7 +49,7 @@ class Steps:
         turn = np.ldexp(np.ldexp(steps.turn, shape.astype(np.int32))[:, None], -turn_octaves(apart).astype(np.int32))
         columns = [*([scale] * 3), *(np.clip(turn, _FINEST_TURN, _COARSEST_TURN) / 2).T, steps.of("opacity", shape)]
         colour, sh = (steps.of(name, state.classes.colour)[:, None] for name in ("dc", "sh"))
-        return Steps(state.position_steps()[:, None], np.stack(columns, 1), colour, sh)
+        return Steps(state.grain[:, None], np.stack(columns, 1), colour, sh)
 
 
 Symbols = Mapping[str, I64]

@@ -48,6 +48,8 @@ class State:
     """means (N, 3), widened ln scales (N, 3), quats (N, 4) unit wxyz, t = -ln opacity (N,), luma and chroma (N, 3).
 
     sh: (N, n) float32 higher coefficients as in ``Splats.sh[:, 1:]``, flattened. classes: precision of every row.
+    grain: (N,) step of a coordinate in scene units, so many standard deviations of the thinnest axis when the row came:
+    what a shift does to the picture does not depend on size, so growth leaves it alone.
     near: (N, 4) earlier rows. marks: (N,) which groups of the row changed last time. graph: of the motion;
     velocity: (K, 7) moves of its nodes last time.
     """
@@ -59,6 +61,7 @@ class State:
     t: F64
     colour: F64
     sh: F32
+    grain: F64
     classes: Classes
     near: npt.NDArray[np.int32]
     marks: npt.NDArray[np.uint16]
@@ -102,7 +105,7 @@ class State:
         where = np.full(len(self) + 1, -1, np.int32)
         indices = np.arange(len(self))[rows]
         where[indices] = np.arange(len(indices))
-        names = ("means", "widened", "quats", "t", "colour", "sh", "marks")
+        names = ("means", "widened", "quats", "t", "colour", "sh", "grain", "marks")
         graph = replace(self.graph, nearest=self.graph.nearest[rows], weights=self.graph.weights[rows])
         classes = Classes(self.classes.shape[rows], self.classes.colour[rows])
         parts: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
@@ -114,7 +117,7 @@ class State:
         graph = self.graph
         nearest, weights = attach(graph, rows["means"])
         near = np.where(key.near >= 0, key.near + len(self), -1).astype(np.int32)
-        names = ("means", "widened", "quats", "t", "colour", "sh", "marks")
+        names = ("means", "widened", "quats", "t", "colour", "sh", "grain", "marks")
         new: dict[str, Any] = {name: np.concatenate([getattr(self, name), rows[name]]) for name in names}
         return replace(
             self,
@@ -130,10 +133,6 @@ class State:
                 weights=np.concatenate([graph.weights, weights]),
             ),
         )
-
-    def position_steps(self) -> F64:
-        """(N,) step of a coordinate in scene units: so many standard deviations of the thinnest axis."""
-        return self.shared.steps.of("position", self.classes.shape) * thinnest(self.widened)
 
     def scene(self, memo: dict[str, Any] | None = None) -> Scene:
         """The frame as anyone else knows scenes. memo: what an earlier frame's scene may share with this one."""
@@ -190,13 +189,15 @@ def luma_chroma(dc: npt.NDArray[Any]) -> F64:
 def _rows(key: Key) -> dict[str, Any]:
     splats = key.splats
     n = len(splats)
+    widened = widen(splats.log_scales, key.shared.steps.blur)
     return {
         "means": splats.means.astype(np.float64),
-        "widened": widen(splats.log_scales, key.shared.steps.blur),
+        "widened": widened,
         "quats": splats.quats.astype(np.float64),
         "t": logits_to_log_opacities(splats.logit_opacities),
         "colour": luma_chroma(splats.sh[:, 0]),
         "sh": splats.sh[:, 1:].reshape(n, splats.sh.shape[1] * 3 - 3),
+        "grain": key.shared.steps.of("position", key.classes.shape) * thinnest(widened),
         "classes": key.classes,
         "near": key.near,
         "marks": np.zeros(n, np.uint16),
