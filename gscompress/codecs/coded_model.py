@@ -4,6 +4,7 @@ through the rounding to the values behind it, which also pay for their bits."""
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,12 @@ from gscompress.codecs.colour import LUMA_CHROMA
 from gscompress.codecs.plan import Plan
 from gscompress.codecs.rate_model import Cost, Values
 from gscompress.codecs.reconstruction import colours, known_levels, shapes
-from gscompress.renderers.base import Gradients
 from gscompress.scene import Scene, Splats
 from gscompress.tune.adam import SparseAdam
 from gscompress.tune.splat_model import Rates
+
+if TYPE_CHECKING:
+    from gscompress.renderers.base import Gradients
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
