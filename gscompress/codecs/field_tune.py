@@ -13,11 +13,13 @@ from gscompress import sh as harmonics
 from gscompress.codecs.field import Baked, Domain, Weights, bake, pull_back
 from gscompress.codecs.field_store import StoredField
 from gscompress.context import Context
+from gscompress.errors import UsageError
 from gscompress.scene import Scene
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 _BETA1, _BETA2, _EPSILON = 0.9, 0.99, 1e-15
+_VIEWS = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,19 @@ class Sightings:
 
     @staticmethod
     def of(scene: Scene, ctx: Context) -> Sightings:
+        """From at most 96 of the context's views, evenly drawn: their weights must fit into memory together.
+
+        Raises UsageError without views.
+        """
+        if not ctx.cameras:
+            raise UsageError("a colour field is fitted to what views show: pass a Context with cameras")
         renderer = ctx.need_renderer("fitting a colour field")
-        weight = np.empty((len(ctx.cameras), len(scene)), np.float32)
-        for k, camera in enumerate(ctx.cameras):
+        cameras = ctx.cameras[:: -(-len(ctx.cameras) // _VIEWS) or 1]
+        weight = np.empty((len(cameras), len(scene)), np.float32)
+        for k, camera in enumerate(cameras):
             _, gradients = renderer.render_with_grad(scene, camera, lambda image: np.zeros_like(image.rgb))
             weight[k] = gradients.contribution
-        return Sightings(weight, np.array([camera.position for camera in ctx.cameras]))
+        return Sightings(weight, np.array([camera.position for camera in cameras]))
 
 
 def distil(

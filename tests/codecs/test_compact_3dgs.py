@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +96,22 @@ def test_what_is_decoded_is_what_was_tuned(scene: Scene, ctx: Context) -> None:
 
 def test_same_scene_same_bytes(scene: Scene, ctx: Context) -> None:
     assert file_of(scene, ctx) == file_of(scene, ctx)
+
+
+def test_an_interrupted_run_goes_on_after_the_mask(scene: Scene, ctx: Context, tmp_path: Path) -> None:
+    kept = replace(ctx, checkpoints=tmp_path)
+    first = file_of(scene, kept)
+    (stage,) = tmp_path.iterdir()
+    before = stage.stat().st_mtime_ns
+    assert file_of(scene, kept) == first == file_of(scene, ctx)
+    assert stage.stat().st_mtime_ns == before
+
+
+def test_views_are_asked_for(scene: Scene) -> None:
+    with pytest.raises(UsageError, match="pass a Context"):
+        file_of(scene, Context())
+    with pytest.raises(UsageError, match="Context with cameras"):
+        file_of(scene, Context(renderer=CpuRenderer()))
 
 
 def test_without_a_mask_everyone_stays(scene: Scene, ctx: Context) -> None:
