@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +32,20 @@ def generate(field: Field, count: int, width: int, height: int, *, seed: int = 0
     radius = (geometry["near"] + geometry["far"]) / 2 if field.spec.kind == "mlp" else float((high - low).max()) * 1.3
     if geometry.get("contraction", "none") != "none":
         radius = 0.8
-    return [_around(rng, k, centre, radius, width, height) for k in range(count)]
+    return [_in_world(_around(rng, k, centre, radius, width, height), geometry) for k in range(count)]
+
+
+def _in_world(camera: Camera, geometry: Mapping[str, Any]) -> Camera:
+    """A camera in the field's own axes, for the axes that cameras are given in (``geometry["world"]`` maps these)."""
+    if "world" not in geometry:
+        return camera
+    world = np.asarray(geometry["world"], float)
+    scale = np.cbrt(abs(np.linalg.det(world[:, :3])))
+    w2c = np.eye(4)
+    w2c[:3, :3] = camera.w2c[:3, :3] @ (world[:, :3] / scale)
+    position = np.linalg.solve(world[:, :3], camera.position - world[:, 3])
+    w2c[:3, 3] = -w2c[:3, :3] @ position
+    return replace(camera, w2c=w2c)
 
 
 def _forward(rng: np.random.Generator, number: int, width: int, height: int) -> Camera:

@@ -84,12 +84,13 @@ def compress(
     from gscompress.cli import fields
 
     if fields.recognised(source):
-        of_splats = {"--target-size": target_size, "--target-psnr": target_psnr, "--tune": tune, "--do": do}
+        of_splats = {"--target-size": target_size, "--target-psnr": target_psnr, "--do": do}
         fields.compress(
             source,
             target,
             preset=preset,
             quality=quality,
+            tune=tune,
             cameras=cameras,
             as_json=as_json,
             force=force,

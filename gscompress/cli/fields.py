@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 JUDGED = (24, 50, 50)
 """Generated views that a field is compressed by, and their size: rays are drawn from them."""
-RAYS = 768
+RAYS = {"mlp": (4096, 768), "hash_grid": (65536, 6144)}
+"""Rays that sensitivities and errors are measured with: a table of many entries needs many to be seen at all."""
+MOST_PIXELS = 2_000_000
+"""Of all views of a dataset together: larger ones are looked at from the same places at a smaller size."""
 
 
 def recognised(path: Path) -> bool:
@@ -67,6 +70,7 @@ def compress(
     *,
     preset: str,
     quality: float | None,
+    tune: float | None,
     cameras: Path | None,
     as_json: bool,
     force: bool,
@@ -83,9 +87,9 @@ def compress(
             raise UsageError(f"{source.name} holds a radiance field: {name} is for splats")
     with console.progress() as log:
         field = read(source, log)
-        codec = _with_quality(codec_for(field, preset), quality)
+        codec = _with_options(codec_for(field, preset), quality, tune)
         started = time.perf_counter()
-        ctx = FieldContext(log=log, judge=_judge(field, cameras))
+        ctx = FieldContext(log=log, judge=_judge(field, cameras, photos=tune is not None, log=log))
         with staged(target, force=force) as temporary, temporary.open("wb") as stream:
             size = field_gscz.encode(stream, field, codec, ctx)
         seconds = time.perf_counter() - started
@@ -172,22 +176,38 @@ def _what(field: Field) -> str:
     return f"{field.spec.kind} field of {field.weights:,} weights"
 
 
-def _judge(field: Field, cameras: Path | None) -> Any:
-    """Renders from the given or from generated cameras."""
-    from gscompress.datasets import load_cameras
+def _judge(field: Field, cameras: Path | None, *, photos: bool, log: EventLog) -> Any:
+    """Renders from the given or from generated cameras; with ``photos``, those of the dataset where it has any."""
+    from gscompress.datasets import load_cameras, load_views
     from gscompress.field_views import generate
     from gscompress.renderers.field_judge import FieldJudge
 
-    chosen: Sequence[Camera] = generate(field, *JUDGED) if cameras is None else load_cameras(cameras, "train")
-    return FieldJudge(chosen, rays=RAYS)
+    rays, trials = RAYS[field.spec.kind]
+    if cameras is None:
+        return FieldJudge(generate(field, *JUDGED), rays=rays, trials=trials)
+    chosen = load_cameras(cameras, "train")
+    scale = min(1.0, (MOST_PIXELS / sum(c.width * c.height for c in chosen)) ** 0.5)
+    if photos:
+        try:
+            views = load_views(cameras, width=max(16, round(scale * chosen[0].width)), log=log)
+        except UnreadableError as error:
+            log.warn(f"{error}: tuned against the field's own pictures")
+        else:
+            train = [view for view in views if view.split == "train"]
+            pictures = [view.image for view in train]
+            return FieldJudge([view.camera for view in train], photos=pictures, rays=rays, trials=trials)
+    smaller = [c.resized(max(1, round(c.width * scale)), max(1, round(c.height * scale))) for c in chosen]
+    return FieldJudge(smaller, rays=rays, trials=trials)
 
 
-def _with_quality(codec: FieldCodec, quality: float | None) -> FieldCodec:
-    if quality is None:
-        return codec
-    if not 0 <= quality <= 100:
+def _with_options(codec: FieldCodec, quality: float | None, tune: float | None) -> FieldCodec:
+    given = {"quality": quality, "tune": tune}
+    options = {name: float(value) for name, value in given.items() if value is not None}
+    if quality is not None and not 0 <= quality <= 100:
         raise UsageError(f"quality {quality:g} is out of range: give 0 (smallest) to 100 (best)")
-    return replace(codec, quality=float(quality))  # type: ignore[type-var]
+    if tune is not None and not (hasattr(codec, "tune") and 0 <= tune < 1e6):
+        raise UsageError(f"the {codec.name} codec cannot be tuned for {tune:g} seconds")
+    return replace(codec, **options)  # type: ignore[type-var]
 
 
 def _open(path: Path) -> Reader | None:

@@ -16,6 +16,8 @@ from gscompress.errors import UnreadableError
 from gscompress.events import EventLog
 from gscompress.field import Array, Field
 
+OURS = "gscompress"
+"""An entry of checkpoints that we write, which the software skips: the geometry, as JSON."""
 F32 = npt.NDArray[np.float32]
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from gscompress.errors import UnreadableError
 from gscompress.field import Array, Field, Spec
-from gscompress.formats.field_base import Content, FieldLayout, setting
+from gscompress.formats.field_base import OURS, Content, FieldLayout, setting
 
 _Names = Mapping[str, str]  # canonical layer → the software's
 _YML = ("config.yml", "config.yaml")
@@ -149,7 +149,7 @@ def _frequencies(width: int) -> int | None:
 def _scene(content: Content) -> dict[str, Any]:
     """Near, far, samples and so on from the .yml beside the checkpoint: the checkpoint itself does not say."""
     text = content.beside((f"{content.path.stem}.yml", *_YML))
-    if not text:
+    if not text and OURS not in content.facts:
         content.log.warn(f"{content.path.name}: no .yml beside it: near 2, far 6 and a white background are assumed")
 
     def said(key: str, otherwise: Any) -> Any:

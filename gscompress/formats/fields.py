@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from gscompress.atomic import staged
@@ -10,7 +12,7 @@ from gscompress.errors import UnreadableError, UsageError
 from gscompress.events import EventLog
 from gscompress.field import Field
 from gscompress.formats import field_files
-from gscompress.formats.field_base import Content, FieldLayout
+from gscompress.formats.field_base import OURS, Content, FieldLayout
 from gscompress.registry import Registry
 
 _HERE = "gscompress.formats"
@@ -38,7 +40,7 @@ def read_field(path: str | os.PathLike[str], log: EventLog | None = None) -> Fie
             f"{source}: not a radiance field that gscompress knows (it holds {some:.160} …; layouts: "
             f"{', '.join(LAYOUTS)})"
         )
-    return layout.read(content)
+    return _with_our_geometry(layout.read(content), content)
 
 
 def holds_field(path: str | os.PathLike[str]) -> bool:
@@ -62,12 +64,25 @@ def write_field(field: Field, path: str | os.PathLike[str], *, force: bool = Tru
     if not target.name.lower().endswith(layout.suffixes):
         raise UsageError(f"{target.name}: a {layout.name} field is written as {' or '.join(layout.suffixes)}")
     with staged(target, force=force) as temporary:
-        field_files.save(layout.build(field), temporary, target.suffix.lower())
+        tree = layout.build(field) | {OURS: json.dumps(dict(field.spec.geometry))}
+        field_files.save(tree, temporary, target.suffix.lower())
 
 
 def layout_of(field: Field) -> FieldLayout:
     """The layout that the field came from. Raises UsageError."""
     return LAYOUTS.get(field.spec.source)()
+
+
+def _with_our_geometry(field: Field, content: Content) -> Field:
+    """What a checkpoint that we wrote says of its sampling goes before what was guessed without its other files."""
+    try:
+        ours = json.loads(str(content.facts.get(OURS, "{}")))
+    except (ValueError, RecursionError):
+        return field
+    if not isinstance(ours, dict):
+        return field
+    known = {key: value for key, value in ours.items() if key in field.spec.geometry}
+    return replace(field, spec=replace(field.spec, geometry={**field.spec.geometry, **known}))
 
 
 def _recognise(content: Content) -> FieldLayout | None:
