@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from gscompress.cli import console
 from gscompress.cli.options import Json
+from gscompress.codecs.base import PHOTOS_OR_RENDERS
+from gscompress.recipe import Recipe
 
 
 def presets(as_json: Json = False) -> None:
@@ -26,7 +28,20 @@ def presets(as_json: Json = False) -> None:
         console.emit({"presets": described})
         return
     rows = [
-        [name, recipe.description, recipe.codec.name, "yes" if hasattr(recipe.codec, "quality") else "no"]
+        [
+            name,
+            recipe.description,
+            recipe.codec.name,
+            "yes" if hasattr(recipe.codec, "quality") else "no",
+            photos(recipe),
+        ]
         for name, recipe in recipes.items()
     ]
-    console.table(["preset", "what it does", "codec", "--quality"], rows, words=4)
+    console.table(["preset", "what it does", "codec", "--quality", "--data"], rows, words=5)
+
+
+def photos(recipe: Recipe) -> str:
+    """Whether it looks at photos."""
+    if "photos" in recipe.needs:
+        return "needed"
+    return "yes" if PHOTOS_OR_RENDERS in recipe.needs else "no"
