@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "rate": CORE | {"codecs", "container", "metrics"},
     "api": CORE | {"codecs", "container", "formats", "rate", "transforms"},
     "sequence": NOUNS | {"entropy", "formats"},
-    "stream": CORE | {"codecs", "container", "entropy", "formats", "quant", "sequence", "tune"},
+    "stream": CORE | {"codecs", "container", "entropy", "formats", "quant", "sequence", "transforms", "tune"},
     "kernels": set(NOUNS),
     "renderers": NOUNS | {"kernels"},
     "field_views": set(NOUNS),

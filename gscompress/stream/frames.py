@@ -25,6 +25,7 @@ from gscompress.frame import Frame
 from gscompress.scene import Model, Scene
 from gscompress.stream import STREAM_CODECS
 from gscompress.stream.base import FrameCodec
+from gscompress.transforms.clean import Clean
 
 KEY, RESIDUAL = "KEYF", "DIFF"
 _INFO = struct.Struct("<II")  # Gaussians, number of the frame
@@ -78,11 +79,12 @@ def encode_gops(
 ) -> Iterator[Gop]:
     """Encode scenes as they come; a GOP is yielded when its last frame is done, so a live source works too.
 
-    Frames in other axes are turned into those of the first. Raises UsageError.
+    Frames in other axes are turned into those of the first; what no renderer can draw is left out. Raises UsageError.
     """
     if not 1 <= gop <= 100_000:
         raise UsageError(f"a GOP of {gop} frames is out of range (1 to 100,000)")
     axes: Frame | None = None
+    clean = Clean()
     encoder = codec.encoder(ctx)
     index, first, packed, facts = 0, first_frame, list[bytes](), dict[str, Any]()
 
@@ -91,7 +93,7 @@ def encode_gops(
 
     for number, given in enumerate(sequence, first_frame):
         axes = axes or given.frame
-        scene = given.in_frame(axes)
+        scene = clean(given.in_frame(axes), ctx)
         started = time.perf_counter()
         streams = encoder.residual(scene) if packed else None
         kind = KEY if streams is None else RESIDUAL

@@ -111,6 +111,15 @@ def test_a_cut_to_another_scene_starts_a_group() -> None:
         assert [(gop.first_frame, gop.frames) for gop in gops] == [(0, 1), (1, 2)]
 
 
+def test_what_no_renderer_can_draw_is_left_out() -> None:
+    whole = shell(500)
+    means = whole.splats.means.copy()
+    means[7] = np.nan
+    broken = replace(whole, splats=replace(whole.splats, means=means))
+    gop = gop_of([broken, whole, broken], StreamCodec())
+    assert [len(frame) for frame in decoded([broken], StreamCodec(), gop)] == [499, 500, 499]
+
+
 @pytest.mark.parametrize("name", ["stream", "queen", "intra"])
 def test_odd_scenes_go_through_by_every_codec(name: str) -> None:
     codec = STREAM_CODECS.get(name)()
