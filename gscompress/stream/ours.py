@@ -9,6 +9,7 @@ coded as a small key frame of their own.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -54,8 +55,10 @@ class StreamCodec(FrameCodec):
 
 class _Decoder(MatchedDecoder):
     def changed(self, streams: Streams, state: State) -> State:
-        state = state.moved(motion.decode(streams, state))
-        return residual.corrected(state, *residual.decode(streams, state))
+        with ThreadPoolExecutor(1) as pool:  # symbols do not depend on where the motion leads
+            symbols = pool.submit(residual.decode, streams, state)
+            moved = state.moved(motion.decode(streams, state))
+            return residual.corrected(moved, *symbols.result())
 
 
 class _Encoder(MatchedEncoder):

@@ -42,14 +42,21 @@ class Steps:
 
     @staticmethod
     def of(state: State) -> Steps:
-        steps, shape = state.shared.steps, state.classes.shape
-        scale = steps.of("scale", shape)
-        w = state.widened
-        apart = np.abs(np.stack([w[:, 1] - w[:, 2], w[:, 0] - w[:, 2], w[:, 0] - w[:, 1]], 1))
-        turn = np.ldexp(np.ldexp(steps.turn, shape.astype(np.int32))[:, None], -turn_octaves(apart).astype(np.int32))
-        columns = [*([scale] * 3), *(np.clip(turn, _FINEST_TURN, _COARSEST_TURN) / 2).T, steps.of("opacity", shape)]
-        colour, sh = (steps.of(name, state.classes.colour)[:, None] for name in ("dc", "sh"))
-        return Steps(state.grain[:, None], np.stack(columns, 1), colour, sh)
+        return Steps(
+            state.grain[:, None],
+            _shape_steps(state, slice(None)),
+            *(state.shared.steps.of(name, state.classes.colour)[:, None] for name in ("dc", "sh")),
+        )
+
+
+def _shape_steps(state: State, rows: Any) -> F64:
+    """(R, 7) for some rows."""
+    steps, shape, w = state.shared.steps, state.classes.shape[rows], state.widened[rows]
+    scale = steps.of("scale", shape)
+    apart = np.abs(np.stack([w[:, 1] - w[:, 2], w[:, 0] - w[:, 2], w[:, 0] - w[:, 1]], 1))
+    turn = np.ldexp(np.ldexp(steps.turn, shape.astype(np.int32))[:, None], -turn_octaves(apart).astype(np.int32))
+    columns = [*([scale] * 3), *(np.clip(turn, _FINEST_TURN, _COARSEST_TURN) / 2).T, steps.of("opacity", shape)]
+    return np.stack(columns, 1)
 
 
 Symbols = Mapping[str, I64]
@@ -98,15 +105,14 @@ def decode(streams: Streams, state: State) -> tuple[dict[str, tuple[I64, I64]], 
 def corrected(state: State, changes: Mapping[str, tuple[I64, I64]], marks: npt.NDArray[np.uint16]) -> State:
     """The prediction with its residuals added."""
     new: dict[str, Any] = {"marks": marks}
-    if changes:
-        steps = Steps.of(state)
+    steps, colours = state.shared.steps, state.classes.colour
     if "position" in changes:
         rows, symbols = changes["position"]
         new["means"] = state.means.copy()
-        new["means"][rows] += symbols * steps.position[rows]
+        new["means"][rows] += symbols * state.grain[rows, None]
     if "shape" in changes:
         rows, symbols = changes["shape"]
-        values = symbols * steps.shape[rows]
+        values = symbols * _shape_steps(state, rows)
         new |= {"widened": state.widened.copy(), "t": state.t.copy(), "quats": state.quats.copy()}
         new["widened"][rows] = np.clip(new["widened"][rows] + values[:, :3], -60.0, 60.0)
         turn_own_axes(new["quats"], rows, values[:, 3:6])
@@ -114,11 +120,11 @@ def corrected(state: State, changes: Mapping[str, tuple[I64, I64]], marks: npt.N
     if "colour" in changes:
         rows, symbols = changes["colour"]
         new["colour"] = state.colour.copy()
-        new["colour"][rows] += symbols * steps.colour[rows]
+        new["colour"][rows] += symbols * steps.of("dc", colours[rows])[:, None]
     if "sh" in changes:
         rows, symbols = changes["sh"]
         new["sh"] = state.sh.copy()
-        new["sh"][rows] = _with_sh(state.sh[rows], symbols, steps.sh[rows, 0], state.shared.basis.matrix)
+        new["sh"][rows] = _with_sh(state.sh[rows], symbols, steps.of("sh", colours[rows]), state.shared.basis.matrix)
     return replace(state, **new)
 
 
