@@ -19,6 +19,7 @@ from gscompress.transforms.prune import removal_error
 
 BITS = 60.0  # what a Gaussian costs, roughly, at every quality
 FLOOR_OCTAVES = 2.0
+WORST = 0.1  # of the largest error in a single view counts on top of the mean: no view is ruined for the others
 ROUNDS = (0.1, 0.3, 1.0)  # shares of the threshold, approached from below: many small errors add up
 
 
@@ -34,7 +35,7 @@ def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
     before = len(scene)
     wanted = [ctx.renderer.render(scene, camera).rgb.astype(np.float16) for camera in ctx.cameras]
     for share in ROUNDS:
-        error = with_floor(removal_error(scene, ctx, wanted), by_looks(scene).shape)
+        error = with_floor(removal_error(scene, ctx, wanted, WORST), by_looks(scene).shape)
         keep = error > share * worth
         if not keep.any():
             break

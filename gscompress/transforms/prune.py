@@ -57,19 +57,22 @@ class Prune:
         return refit_sh(rest, scene, ctx, self.refit) if self.refit else rest
 
 
-def removal_error(scene: Scene, ctx: Context, wanted: Sequence[Array] | None = None) -> F64:
-    """(N,) squared picture error per pixel and channel, over all cameras, that removing a Gaussian alone adds.
+def removal_error(scene: Scene, ctx: Context, wanted: Sequence[Array] | None = None, worst: float = 0.0) -> F64:
+    """(N,) squared picture error per pixel and channel that removing a Gaussian alone adds, in the mean of all cameras.
 
     wanted: a picture (H, W, 3) per camera to measure the error against, None for those of ``scene`` as it is.
+    worst: how much of the largest error in a single view counts on top of the mean.
     """
     renderer: Any = ctx.need_renderer("measuring what each Gaussian adds")
-    total, pixels = np.zeros(len(scene)), 0
+    total, largest, pixels = np.zeros(len(scene)), np.full(len(scene), -np.inf), 0
     with ctx.log.phase("Measuring what each Gaussian adds", len(ctx.cameras)) as tick:
         for k, camera in enumerate(ctx.cameras):
-            total += renderer.removal_error(scene, camera, wanted=None if wanted is None else wanted[k])
+            error = renderer.removal_error(scene, camera, wanted=None if wanted is None else wanted[k])
+            total += error
+            np.maximum(largest, error / (camera.width * camera.height * 3), out=largest)
             pixels += camera.width * camera.height * 3
             tick(1)
-    return total / max(pixels, 1)
+    return total / max(pixels, 1) + (worst * largest if worst and pixels else 0.0)
 
 
 def contribution(scene: Scene, ctx: Context) -> F64:
