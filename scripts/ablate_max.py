@@ -29,7 +29,7 @@ from gscompress.metrics import eight_bit, psnr
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
 
-QUALITIES = (25.0, 50.0, 75.0)
+QUALITIES = (35.0, 65.0)
 Points = list[tuple[int, float]]
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("scene", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--width", type=int, default=247)
-    parser.add_argument("--tune", type=float, default=60.0)
+    parser.add_argument("--tune", type=float, default=25.0)
     options = parser.parse_args()
     scene = gscompress.read(options.scene)
     views = load_views(options.photos, width=options.width)

@@ -61,7 +61,7 @@ class MaxCodec(Codec):
     """
 
     quality: float = 50.0
-    tune: float = 300.0
+    tune: float = 180.0
     prune: float = 2.0
     rate: float = 0.5
     layers: int = 1
