@@ -23,6 +23,7 @@ from gscompress.stream.tracking import match
 
 I64 = npt.NDArray[np.int64]
 _MOST_NEW = 0.4  # share of new Gaussians from which a key frame is the better way
+_PRUNE = 0.1  # of key frames, less than for a still scene: what the views miss now may turn towards them later
 _DEAR = 0.4  # of the key frame's bytes: a residual frame above is tried by optimisation
 
 
@@ -78,7 +79,7 @@ class MatchedEncoder(FrameEncoder):
     def __init__(self, quality: float, ctx: Context, decoder: MatchedDecoder, updates: int = 0) -> None:
         """updates: of tuning for a frame that matching does not explain, 0 for none."""
         self.ctx, self.decoder, self._updates = ctx, decoder, updates
-        self._keys = DefaultCodec(quality=quality)
+        self._keys = DefaultCodec(quality=quality, prune=_PRUNE)
         self._key_bytes = 0
         self._source: Scene | None = None
         self._of: I64 = np.zeros(0, np.int64)  # source row of every row that the decoder has

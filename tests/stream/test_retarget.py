@@ -26,7 +26,7 @@ CAMERAS = [
 
 def resampled(seed: int) -> Scene:
     """The same surface, covered by other Gaussians every time."""
-    scene = turned(shell(900, seed=seed), 0.02 * seed)
+    scene = turned(shell(900, seed=seed), 0.08 * seed)
     sh = np.sin(2 * scene.splats.means)[:, None].astype(np.float32)
     wide = np.full_like(scene.splats.log_scales, np.log(0.06))
     opaque = np.full_like(scene.splats.logit_opacities, 2.0)
