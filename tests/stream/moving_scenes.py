@@ -61,3 +61,11 @@ def placed(scene: Scene, means: F64, turn: F64, growth: float) -> Scene:
 def shuffled(scene: Scene, seed: int = 1) -> Scene:
     order = np.random.default_rng(seed).permutation(len(scene))
     return replace(scene, splats=scene.splats.take(order))
+
+
+def golden_frames() -> list[Scene]:
+    """Five frames in which everything that a residual frame can say is said. Never change them."""
+    whole = shell(1100, 1)
+    brighter = replace(whole, splats=replace(whole.splats, sh=whole.splats.sh + np.float32(0.2)))
+    fewer = replace(brighter, splats=brighter.splats.take(slice(60, None)))
+    return [whole, bent(whole, 0.15), turned(bent(fewer, 0.3), 0.1, 1.05), bent(whole, 0.4), bent(brighter, 0.4)]
