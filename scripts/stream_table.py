@@ -68,7 +68,7 @@ def measure(name: str, sequence: Sequence, codec_name: str, quality: float, gop:
     """One row of the table."""
     codec = from_config(STREAM_CODECS.get(codec_name), {"quality": quality})
     first = sequence.frames[0]
-    ctx = Context(renderer=RENDERERS.get("cpu")(), cameras=generate(first, 16, width))
+    ctx = Context(renderer=RENDERERS.get("cpu")(), cameras=generate(first, 24, width))
     judge = Judge(first, width)
     started = time.perf_counter()
     gops = list(encode_gops(sequence, codec, ctx, 30.0, gop))

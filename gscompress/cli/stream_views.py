@@ -10,7 +10,7 @@ from gscompress.errors import UsageError
 from gscompress.events import EventLog
 from gscompress.scene import Scene
 
-VIEWS, WIDTH = 16, 400
+VIEWS, WIDTH = 24, 400
 """Generated pseudo-views, and their width in pixels."""
 
 
