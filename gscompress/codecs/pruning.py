@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.codecs.glance import originals
 from gscompress.codecs.importance import FEWEST, by_looks, predicted
 from gscompress.context import Context
 from gscompress.scene import Scene
@@ -20,7 +21,7 @@ from gscompress.transforms.prune import removal_error
 BITS = 60.0  # what a Gaussian costs, roughly, at every quality
 FLOOR_OCTAVES = 2.0
 WORST = 0.1  # of the largest error in a single view counts on top of the mean: no view is ruined for the others
-ROUNDS = (0.1, 0.3, 1.0)  # shares of the threshold, approached from below: many small errors add up
+ROUNDS = (0.1, 1.0)  # shares of the threshold, approached from far below: many small errors add up
 
 
 def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
@@ -33,7 +34,7 @@ def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
         return scene
     worth = BITS * 2 * np.log(2) * squared_step / 12
     before = len(scene)
-    wanted = [ctx.renderer.render(scene, camera).rgb.astype(np.float16) for camera in ctx.cameras]
+    wanted = originals(scene, ctx)
     for share in ROUNDS:
         error = with_floor(removal_error(scene, ctx, wanted, WORST), by_looks(scene).shape)
         keep = error > share * worth

@@ -9,12 +9,12 @@ notice. docs/quantization.md has the figures.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gscompress.codecs.colour import LUMA_CHROMA
+from gscompress.codecs.glance import originals
 from gscompress.codecs.plan import Plan
 from gscompress.codecs.reconstruction import colours, known_levels, shapes
 from gscompress.context import Context
@@ -39,7 +39,7 @@ def settled(plan: Plan, original: Scene, ctx: Context, step: float, rounds: int)
     offset = np.concatenate([shared.steps.dc_offset, np.zeros(shared.sh_columns)])
     targets = np.concatenate([splats.sh[:, 0] @ LUMA_CHROMA.T, shared.basis.analyse(splats.sh[:, 1:])], axis=1)
     shown = replace(original, splats=replace(shapes(splats, classes, shared, known), extras=splats.extras))
-    wanted: dict[int, Any] = {}
+    wanted = originals(original, ctx)
     order = np.random.default_rng(ctx.seed).permutation(len(ctx.cameras))
     pixels = 3 * sum(c.width * c.height for c in ctx.cameras)
 
@@ -54,9 +54,7 @@ def settled(plan: Plan, original: Scene, ctx: Context, step: float, rounds: int)
         chosen = np.take(order, range(done * VIEWS, (done + 1) * VIEWS), mode="wrap")
         for view in map(int, chosen):
             camera = ctx.cameras[view]
-            if view not in wanted:
-                wanted[view] = renderer.render(original, camera).rgb
-            picture = wanted[view]
+            picture = wanted[view].astype(np.float32)
             total += renderer.render_with_grad(scene, camera, lambda image, w=picture: image.rgb - w)[1].sh  # type: ignore[misc]
         back = np.concatenate(
             [total[:, 0] @ LUMA_CHROMA.T, total[:, 1:].reshape(len(total), -1) @ shared.basis.matrix.T], axis=1
