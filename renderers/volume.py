@@ -17,6 +17,7 @@ from gscompress.renderers.volume_math import Rays, Traced, rays_of
 _HERE = "gscompress.renderers"
 _MODELS = {
     "mlp": f"{_HERE}.field_mlp:MlpModel",
+    "voxels": f"{_HERE}.field_voxels:VoxelModel",
     "hash_grid": f"{_HERE}.field_hash:HashModel",
 }
 CHUNK = 128

@@ -94,3 +94,21 @@ def hash_field(indexing: str = "nerfstudio", seed: int = 0, appearance: bool = F
         "white": False,
     }
     return Field(tensors, Spec("hash_grid", "nerfacto", geometry), {"step": 9})
+
+
+def voxel_field(side: int = 14, bands: int = 4, seed: int = 0) -> Field:
+    """A ball of opaque voxels whose colour depends on place and view."""
+    rng = np.random.default_rng(seed)
+    axis = (np.arange(side) + 0.5) / side * 2 - 1
+    x, y, z = np.meshgrid(axis, axis, axis, indexing="ij")
+    radius = np.sqrt(x * x + y * y + z * z)
+    mask = radius < 0.85
+    place = np.stack([x, y, z], -1)[mask]
+    sh = np.zeros((len(place), 3, bands))
+    sh[:, :, 0] = place + 0.3 * rng.normal(size=place.shape)
+    sh[:, :, 1:] = 0.3 * rng.normal(size=(len(place), 3, bands - 1))
+    density = np.minimum(600 * (0.8 - radius[mask]), 120) + rng.normal(size=len(place))
+    tensors = {"mask": mask, "density": density.astype(np.float32), "sh": sh.reshape(len(place), -1).astype(np.float16)}
+    tensors["sh"] = tensors["sh"].astype(np.float32)
+    geometry = {"box": [[-1.0] * 3, [1.0] * 3], "bands": bands, "step": 0.5, "white": True}
+    return Field(tensors, Spec("voxels", "plenoxels", geometry))

@@ -43,6 +43,10 @@ class FieldCodec(ABC):
         """Decibels of the decoded field's pictures against the original's that the quality stands for: 20 to 60."""
         return 20.0 + 0.4 * self.quality
 
+    def prepare(self, field: Field, ctx: FieldContext) -> Field:
+        """The field as HEAD describes it and ``encode`` gets it: with fewer rows when the codec prunes."""
+        return field
+
     @abstractmethod
     def encode(self, field: Field, ctx: FieldContext) -> Iterator[Chunk]:
         """Yield chunks, coarse first. Same field, config, judge and seed: same bytes."""

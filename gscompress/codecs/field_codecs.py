@@ -12,6 +12,7 @@ FIELD_CODECS: Registry[type[FieldCodec]] = Registry(
     "field_codec",
     {
         "mlp": f"{_HERE}.mlp:MlpCodec",
+        "voxels": f"{_HERE}.voxels:VoxelsCodec",
         "hash_grid": f"{_HERE}.hash_grid:HashGridCodec",
     },
 )

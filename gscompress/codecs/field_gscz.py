@@ -50,6 +50,7 @@ def encode(stream: BinaryIO, field: Field, codec: FieldCodec, ctx: FieldContext)
     """Write a field to ``stream``; returns the size in bytes."""
     from gscompress import __version__
 
+    field = codec.prepare(field, ctx)
     tensors = [[name, a.dtype.name, list(a.shape)] for name, a in field.tensors.items()]
     described = {"kind": field.spec.kind, "source": field.spec.source, "geometry": dict(field.spec.geometry)}
     header = {

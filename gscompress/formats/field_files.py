@@ -123,7 +123,8 @@ def _npz(path: Path) -> list[_Item]:
                     raise UnreadableError(f"{path}: '{info.filename}' is cut short")
                 with archive.open(info) as stream:
                     array = np.lib.format.read_array(stream, allow_pickle=False)
-                items.append((info.filename.removesuffix(".npy"), array))
+                text = str(array) if array.dtype.kind == "U" and not array.ndim else None
+                items.append((info.filename.removesuffix(".npy"), array if text is None else text))
             return items
     except UnreadableError:
         raise

@@ -21,6 +21,7 @@ LAYOUTS: Registry[type[FieldLayout]] = Registry(
     {
         "nerf-pytorch": f"{_HERE}.field_nerf:NerfPytorchLayout",
         "nerf-pytorch-yen": f"{_HERE}.field_nerf:YenLayout",
+        "plenoxels": f"{_HERE}.field_plenoxels:PlenoxelsLayout",
         "nerfacto": f"{_HERE}.field_nerfstudio:NerfstudioLayout",
     },
 )

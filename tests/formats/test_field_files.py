@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from field_specimens import hash_field, mlp_field
+from field_specimens import hash_field, mlp_field, voxel_field
 
 from gscompress.errors import UnreadableError, UsageError
 from gscompress.events import EventLog
@@ -25,9 +25,10 @@ FIELDS |= {
     "nerfacto": hash_field,
     "nerfacto of tiny-cuda-nn": lambda: hash_field("tcnn"),
     "instant-ngp": lambda: hash_field(occupancy=True),
+    "plenoxels": voxel_field,
     "appearance": lambda: hash_field(appearance=True),
 }
-SUFFIX = {"nerf-pytorch-yen": ".tar"}
+SUFFIX = {"nerf-pytorch-yen": ".tar", "plenoxels": ".npz"}
 
 
 def assert_same(a: Field, b: Field) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from field_specimens import cameras, hash_field, mlp_field
+from field_specimens import cameras, hash_field, mlp_field, voxel_field
 
 from gscompress.errors import UnreadableError
 from gscompress.field import Field
@@ -169,3 +169,31 @@ def test_a_closed_field_covers_every_background() -> None:
     white, black = (VolumeRenderer().render(field, camera, background=(c, c, c)).rgb for c in (1.0, 0.0))
     np.testing.assert_array_equal(white, black)
     assert np.std(black) > 0.02
+
+
+def test_voxels_are_trilinear_and_march_in_even_steps() -> None:
+    """One ray through the middle, voxel by voxel in plain Python."""
+    field = voxel_field(bands=1)
+    t = field.tensors
+    grid = np.zeros((*t["mask"].shape, 4))
+    grid[t["mask"]] = np.concatenate([t["density"][:, None], t["sh"]], 1)
+    origin, along = np.array([-2.0, 0.11, 0.23]), np.array([1.0, 0.1, -0.05])
+    unit = along / np.linalg.norm(along)
+    ray = vm.Rays(torch.tensor(origin[None]).float(), torch.tensor(along[None]).float(), (1.0, 1.0))
+    cell, start = 2 / 14, (-1 - origin[0]) / unit[0]
+    through, colour = 1.0, np.zeros(3)
+    for k in range(200):
+        place = (origin + unit * (start + (k + 0.5) * cell / 2) + 1) / cell - 0.5
+        low, value = np.floor(place).astype(int), np.zeros(4)
+        if (low < 0).any() or (low >= 14).any():
+            continue
+        for corner in np.ndindex(2, 2, 2):
+            where = low + corner
+            if (where < 14).all():
+                value += np.prod(np.where(corner, place - low, 1 - place + low)) * grid[tuple(where)]
+        alpha = 1 - np.exp(-max(value[0], 0) * cell / 2)
+        colour += through * alpha * np.maximum(0.5 + 0.28209479177387814 * value[1:], 0)
+        through *= 1 - alpha
+    traced = model_of(field).trace(ray)
+    np.testing.assert_allclose(traced.rgb[0], colour, atol=2e-4)
+    np.testing.assert_allclose(traced.alpha[0], 1 - through, atol=2e-4)
