@@ -37,13 +37,15 @@ _HALVINGS = 8
 _SAMPLE = 40_000  # voxels that the codebook is trained with
 _BITS = 10  # per coordinate, of 30 that the tree has
 _HEAD = struct.Struct("<4hH")  # quarter octaves of the steps: density, base, view colour, codebook; number of codes
+_WORTH = 6.0  # times the cost of rounding, from which the error of a code makes values of its own worth their bits
 _OWN = 0  # the index of voxels with a view-dependent colour of their own
 
 
 @dataclass(frozen=True)
 class VoxelsCodec(FieldCodec):
     """quality: aims at 20 + 0.4 quality dB against the original's pictures. codes: of the codebook. keep: share of
-    voxels with a view-dependent colour of their own."""
+    voxels that have a view-dependent colour of their own in any case; more have it where no code comes close enough.
+    """
 
     name: ClassVar[str] = "voxels"
     version: ClassVar[int] = 1
@@ -149,19 +151,17 @@ class _Parts:
         chosen = np.random.default_rng(self._ctx.seed).permutation(len(weights))[:_SAMPLE]
         if not self._view.shape[1]:
             self._codes, self._nearest = np.zeros((0, 0)), np.zeros(len(weights), np.int64)
+            self._error = np.zeros(len(weights))
             return
         book = fit_kmeans(self._view[chosen], self._codec.codes, weights[chosen], seed=self._ctx.seed)
         self._codes = np.asarray(book.codes, np.float64)
         self._nearest = assign(self._view, Codebook(book.codes))
-        error = self._h_view * ((self._view - self._codes[self._nearest]) ** 2).sum(1)
-        own = np.argsort(-error, kind="stable")[: int(self._codec.keep * len(error))]
-        self._nearest = self._nearest + 1
-        self._nearest[own] = _OWN
+        self._error = self._h_view * ((self._view - self._codes[self._nearest]) ** 2).sum(1)
 
     def search(self, target: float) -> dict[str, bytes]:
         """Streams at the cost per value at which the pictures have ``target`` more squared error."""
         judge = self._ctx.judge
-        cost = target / max(self._base.size + self._view.size, 1)
+        cost = target / (1 if judge is None else max(self._base.size + self._view.size, 1))
         best: tuple[bool, float, _Rounded] | None = None
         for _ in range(_ROUNDS if judge is not None else 1):
             rounded = self._rounded(cost)
@@ -180,10 +180,16 @@ class _Parts:
         steps = [_quarters(12 * cost / max(float(m), 1e-30)) for m in mean]
         four = (steps[0], steps[1], steps[2], steps[2] - 4)  # codes are shared: they are worth finer steps
         base = np.stack([self._base[:, 0] / _step(four[0]), *(self._base[:, 1:].T / _step(four[1]))], 1)
-        own = self._view[self._nearest == _OWN] / _step(four[2])
+        judged = self._ctx.judge is not None
+        alone = self._error > _WORTH * cost * self._view.shape[1] if judged else np.zeros(len(self._error), bool)
+        if not self._view.shape[1]:
+            alone[:] = True
+        alone[np.argsort(-self._error, kind="stable")[: int(self._codec.keep * len(alone))]] = True
+        own = self._view[alone] / _step(four[2])
         codes = self._codes / _step(four[3])
         symbols = [np.clip(np.rint(x), -(1 << 22), 1 << 22).astype(np.int64) for x in (base, own, codes)]
-        return _Rounded(four, symbols[0], self._nearest, symbols[1], symbols[2])
+        index = np.where(alone, _OWN, self._nearest + 1)
+        return _Rounded(four, symbols[0], index, symbols[1], symbols[2])
 
     def _decoded(self, rounded: _Rounded) -> Field:
         density, sh = _values(rounded, self._bands)
