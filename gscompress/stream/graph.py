@@ -24,7 +24,7 @@ _GRID = 1 << 20
 class Graph:
     """centres: (K, 3) scene units. nearest: (N, INFLUENCES) nodes of a row, weights: the same shape, rows sum to 1.
 
-    reach: half the typical distance between nodes.
+    reach: the median distance of a row to its nearest node.
     """
 
     centres: F64
@@ -46,16 +46,15 @@ def build(means: F64, per_node: int) -> Graph:
     cell = max(float((means.max(0) - low).max()), 1e-30) / _GRID
     grid = np.floor((means - low) / cell).astype(np.int64)
     centres = low + _halved(grid, halvings) * cell
-    nearest, weights = _influences(means, centres)
-    volume = np.prod(np.maximum(means.max(0) - low, cell))
-    return Graph(centres, nearest, weights, 0.5 * float((volume / len(centres)) ** (1 / 3)))
+    nearest, weights, away = _influences(means, centres)
+    return Graph(centres, nearest, weights, max(float(np.median(away)), 1e-9))
 
 
 def attach(graph: Graph, means: F64) -> tuple[I32, F64]:
     """Influences of further rows. means: (N, 3)."""
     if not len(graph):
         return np.zeros((len(means), 0), np.int32), np.zeros((len(means), 0))
-    return _influences(means, graph.centres)
+    return _influences(means, graph.centres)[:2]
 
 
 def _halved(grid: I64, halvings: int) -> F64:
@@ -79,9 +78,11 @@ def _halved(grid: I64, halvings: int) -> F64:
 
 
 @nb.njit(cache=True, nogil=True)
-def _influences(means: F64, centres: F64) -> tuple[I32, F64]:
-    """The INFLUENCES nearest nodes of every row, weighted (1 - d / d')^2 with d' the distance of the next one."""
+def _influences(means: F64, centres: F64) -> tuple[I32, F64, F64]:
+    """The INFLUENCES nearest nodes of every row, weighted (1 - d / d')^2 with d' the distance of the next one; and
+    (N,) the distance of the nearest."""
     rows, nodes = len(means), len(centres)
+    least = np.empty(rows)
     nearest, weights = np.empty((rows, INFLUENCES), np.int32), np.empty((rows, INFLUENCES))
     best, which = np.empty(INFLUENCES + 1), np.empty(INFLUENCES + 1, np.int64)
     cx, cy, cz = centres[:, 0].copy(), centres[:, 1].copy(), centres[:, 2].copy()
@@ -100,7 +101,7 @@ def _influences(means: F64, centres: F64) -> tuple[I32, F64]:
                     best[j], which[j] = best[j - 1], which[j - 1]
                     j -= 1
                 best[j], which[j] = d, k
-        limit = np.sqrt(best[INFLUENCES])
+        limit, least[i] = np.sqrt(best[INFLUENCES]), np.sqrt(best[0])
         total = 0.0
         for j in range(INFLUENCES):
             near = 1.0 - np.sqrt(best[j]) / limit if limit > 0.0 else 1.0
@@ -109,4 +110,4 @@ def _influences(means: F64, centres: F64) -> tuple[I32, F64]:
             nearest[i, j] = which[j]
         for j in range(INFLUENCES):
             weights[i, j] /= total
-    return nearest, weights
+    return nearest, weights, least

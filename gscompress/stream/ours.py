@@ -26,7 +26,7 @@ from gscompress.stream.state import Change, State
 from gscompress.stream.target import Target
 
 F64 = npt.NDArray[np.float64]
-_NODE_STEP = 0.5  # step of a node's shift, in typical position steps
+_NODE_STEP = 0.05  # step of a node's shift, in typical position steps
 _NODE_BITS = 20.0  # what a node's motion costs, roughly
 
 
@@ -40,7 +40,7 @@ class StreamCodec(FrameCodec):
     """
 
     quality: float = 50.0
-    dead_zone: float = 0.6
+    dead_zone: float = 0.75
     tune: int = 0
 
     name: ClassVar[str] = "stream"

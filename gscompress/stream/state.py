@@ -22,7 +22,7 @@ from gscompress.stream.keyframe import Key
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
-NODE, MOST_NODES = 160, 256
+NODE, MOST_NODES = 80, 512
 """Gaussians per node of the motion graph, and the most nodes."""
 _DEEPEST = 60.0  # largest |ln| of a scale or an opacity: what is beyond is corrupt
 
