@@ -4,7 +4,8 @@
 
 Every frame is decoded and compared with renders of its source frame over held-out generated views. "Alone" is the
 default codec on one frame from the middle, at the size that it needs for the same PSNR (log-linear between two
-qualities). Rows are kept in docs/streams.csv; a run replaces the rows of the sequences and codecs that it measured.
+qualities). PSNR changes with what a frame shows, so the last frame of a GOP is also compared with what it is when coded
+as a key frame: that difference is drift. Rows are kept in docs/streams.csv; a run replaces the rows of the sequences and codecs that it measured.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ COLUMNS = {
     "psnr": "PSNR dB",
     "psnr_lowest": "lowest frame",
     "drift": "last of GOP against first, dB",
+    "against_key": "last of GOP against itself as a key frame, dB",
     "alone_kb": "frame alone, kB",
     "share": "residual / alone",
     "encode_s": "encode s per frame",
@@ -74,7 +76,7 @@ def measure(name: str, sequence: Sequence, codec_name: str, quality: float, gop:
     gops = list(encode_gops(sequence, codec, ctx, 30.0, gop))
     encode_s = (time.perf_counter() - started) / len(sequence)
     decoder = GopDecoder(header_for(first, codec, fps=30.0, gop=gop, frames=len(sequence)))
-    dbs, times, counts, drift, seeks = [], [], [], [], []
+    dbs, times, counts, drift, against, seeks = [], [], [], [], [], []
     for group in gops:
         started, own = time.perf_counter(), []
         for number, scene in decoder.frames(group.data):
@@ -84,6 +86,11 @@ def measure(name: str, sequence: Sequence, codec_name: str, quality: float, gop:
             started = time.perf_counter()
         drift.append(own[-1] - own[0])
         dbs += own
+        if group.frames > 1:
+            last = sequence.frames[group.first_frame + group.frames - 1]
+            anew = codec.encoder(ctx)
+            anew.key(last)
+            against.append(own[-1] - judge.psnr(last, anew.scene()))
         started = time.perf_counter()
         next(decoder.frames(group.data, group.first_frame + group.frames - 1))
         seeks.append(time.perf_counter() - started)
@@ -102,6 +109,7 @@ def measure(name: str, sequence: Sequence, codec_name: str, quality: float, gop:
         "psnr": f"{np.mean(dbs):.2f}",
         "psnr_lowest": f"{np.min(dbs):.2f}",
         "drift": f"{min(drift, key=lambda d: -abs(d)):+.2f}",
+        "against_key": f"{min(against, default=0.0):+.2f}",
         "alone_kb": f"{alone / 1e3:.1f}",
         "share": f"{100 * np.mean(residuals) / alone:.1f} %",
         "encode_s": f"{encode_s:.2f}",
