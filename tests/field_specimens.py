@@ -6,7 +6,7 @@ import numpy as np
 
 from gscompress.camera import Camera, look_at
 from gscompress.field import Field, Spec
-from gscompress.hash_levels import levels_of
+from gscompress.hash_levels import levels_of, scales_of
 
 
 def layer(rng: np.random.Generator, name: str, out: int, inner: int, scale: float = 1.0) -> dict[str, np.ndarray]:
@@ -80,8 +80,9 @@ def hash_field(indexing: str = "nerfstudio", seed: int = 0, appearance: bool = F
         tensors = {n: a for n, a in tensors.items() if not n.endswith(".bias") or n.removesuffix(".bias") in padded}
     geometry = {
         **sizes,
+        "scales": scales_of({**sizes, "indexing": indexing}),
         "indexing": indexing,
-        "proposals": [proposal],
+        "proposals": [{**proposal, "scales": scales_of({**proposal, "indexing": indexing})}],
         "world": np.eye(4)[:3].tolist(),
         "box": [[-1.0] * 3, [1.0] * 3],
         "contraction": "inf",

@@ -7,7 +7,7 @@ is the same for all of them, and is scaled until the pictures have the error tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from gscompress.container.chunk import Chunk
 from gscompress.errors import UnreadableError, UsageError
 from gscompress.field import Array, Field, Spec
 from gscompress.field_statistics import Statistics
-from gscompress.hash_levels import Levels, levels_of
+from gscompress.hash_levels import Levels, levels_of, scales_of
 
 _ROUNDS = 4
 _CLOSE = 0.25  # decibels above the aim
@@ -41,6 +41,15 @@ class HashGridCodec(FieldCodec):
     handles: ClassVar[frozenset[str]] = frozenset({"hash_grid"})
     quality: float = 45.0
     tune: float = 0.0
+
+    def prepare(self, field: Field, ctx: FieldContext) -> Field:
+        """With the grids' scales spelt out: contexts depend on them, so that no decoder may compute them anew."""
+        geometry = dict(field.spec.geometry)
+        geometry.setdefault("scales", scales_of(geometry))
+        geometry["proposals"] = [
+            {"scales": scales_of({**p, "indexing": geometry["indexing"]}), **p} for p in geometry["proposals"]
+        ]
+        return replace(field, spec=replace(field.spec, geometry=geometry))
 
     def encode(self, field: Field, ctx: FieldContext) -> Iterator[Chunk]:
         grids = grids_of(field.spec, {n: (a.dtype.name, a.shape) for n, a in field.tensors.items()})
