@@ -5,7 +5,8 @@
 Every frame is decoded and compared with renders of its source frame over held-out generated views. "Alone" is the
 default codec on one frame from the middle, at the size that it needs for the same PSNR (log-linear between two
 qualities). PSNR changes with what a frame shows, so the last frame of a GOP is also compared with what it is when coded
-as a key frame: that difference is drift. Rows are kept in docs/streams.csv; a run replaces the rows of the sequences and codecs that it measured.
+as a key frame: that difference is drift. Rows are kept in docs/streams.csv; a run replaces the rows of the sequences
+and codecs that it measured.
 """
 
 from __future__ import annotations
