@@ -16,7 +16,7 @@ from gscompress.codecs import field_gscz
 from gscompress.container.reader import Reader
 from gscompress.events import EventLog
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "fields"
 DIGESTS = json.loads((HERE / "field-digests.json").read_text())
 
 
