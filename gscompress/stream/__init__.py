@@ -7,7 +7,7 @@ from gscompress.stream.base import FrameCodec
 
 _HERE = "gscompress.stream"
 STREAM_CODECS: Registry[type[FrameCodec]] = Registry(
-    "stream codec",
+    "stream_codec",
     {
         "stream": f"{_HERE}.ours:StreamCodec",
         "queen": f"{_HERE}.queen:QueenCodec",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscompress.scene import Scene
-from gscompress.stream.state import State
+from gscompress.stream.state import State, luma_chroma
 from gscompress.tune.adam import SparseAdam
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class QueenModel:
             "quats": gradients.quats.astype(np.float64),
             "t": -gradients.logit_opacities[:, None] / np.maximum(1 - opacity, 1e-4)[:, None],
             "widened": gradients.log_scales * wide / np.maximum(wide - blur * blur, 0.04 * blur * blur),
-            "colour": _luma_chroma_gradient(gradients.sh[:, 0]),
+            "colour": luma_chroma(gradients.sh[:, 0])  # orthonormal axes: gradients turn like values,
             "sh": gradients.sh[:, 1:].reshape(len(seen), gradients.sh.shape[1] * 3 - 3).astype(np.float64),
         }
         for name, latents in self.latents.items():
@@ -159,10 +159,3 @@ def changed(state: State, latents: Mapping[str, tuple[I64, F32]], shift: npt.NDA
 
 def _sigmoid(x: npt.NDArray[np.floating]) -> F64:
     return 1 / (1 + np.exp(-np.clip(x.astype(np.float64), -40, 40)))
-
-
-def _luma_chroma_gradient(dc: F32) -> F64:
-    """Of RGB coefficients, in the orthonormal luma and chroma axes."""
-    from gscompress.stream.state import luma_chroma
-
-    return luma_chroma(dc)

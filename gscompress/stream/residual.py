@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gscompress.codecs.geometry import decode_one, encode_one
 from gscompress.codecs.steps import CLASSES, turn_octaves
+from gscompress.codecs.synthesis import add_band
 from gscompress.entropy.plane import Shape, Side
 from gscompress.errors import UnreadableError
 from gscompress.stream.base import Streams
@@ -130,8 +131,6 @@ def corrected(state: State, changes: Mapping[str, tuple[I64, I64]], marks: npt.N
 
 def _with_sh(sh: npt.NDArray[np.float32], symbols: I64, steps: F64, basis: F64) -> npt.NDArray[np.float32]:
     """Higher SH (R, n) plus symbols (R, n) times steps (R,) times the basis."""
-    from gscompress.codecs.synthesis import add_band
-
     flat = np.concatenate([np.zeros((len(sh), 3), np.float32), sh], axis=1)
     lengths = np.full(len(sh), symbols.shape[1], np.int64)
     add_band(flat, np.ascontiguousarray(symbols), lengths, np.ascontiguousarray(steps), np.ascontiguousarray(basis))
