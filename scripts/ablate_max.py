@@ -49,7 +49,6 @@ def curve(codec: Codec, scene: Scene, ctx: Context, held_out: list[View]) -> Poi
     """Bytes and mean PSNR on the held-out photos, per quality."""
     points = []
     for quality in QUALITIES:
-        # Where only quality differs, the tuning before pruning is the same.
         tried = replace(codec, quality=quality)  # type: ignore[type-var]
         chunks = list(tried.encode(scene, ctx))
         points.append((sum(len(pack_streams(c.streams)) for c in chunks), shown(tried.decode_whole(chunks), held_out)))
@@ -87,13 +86,11 @@ def main() -> None:
         renderer=CpuRenderer(), cameras=[view.camera for view in train], photos=[view.image for view in train]
     )
     full = MaxCodec(tune=options.tune)
-    early, middle, late = preset._SHARES
     variants: dict[str, tuple[Codec, dict[str, Any]]] = {
         "all": (full, {}),
-        "tuning on photos before pruning": (full, {"_SHARES": (0.0, middle + early / 2, late + early / 2)}),
         "pruning": (replace(full, prune=0.0), {}),
         "pruning in rounds with recovery (against one cut)": (full, {"_ROUNDS": 1}),
-        "the codec in the loop (against as many steps before it)": (full, {"_SHARES": (early, middle + late, 0.0)}),
+        "the codec in the loop (against as many steps before it)": (full, {"_SHARES": (1.0, 0.0)}),
         "a price on bits in the loop": (replace(full, rate=0.0), {}),
         "sensitivities from every view (against every fourth)": (full, {"_VIEWS": len(train) // 4}),
         "all of it (against preset default, the same cameras)": (DefaultCodec(), {}),
@@ -102,8 +99,7 @@ def main() -> None:
     reference: Points = []
     for name, (codec, patch) in variants.items():
         with patched(**patch):
-            if patch:
-                ctx.memo.clear()
+            ctx.memo.clear()
             points = curve(codec, scene, ctx, held_out)
         reference = reference or points
         listed = ", ".join(f"{size:,} B {decibels:.2f} dB" for size, decibels in points)

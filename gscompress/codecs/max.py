@@ -1,10 +1,10 @@
 """Our smallest files: the default codec's format, made while looking at the photos.
 
-    tune on the photos ─ drop what costs more bits than it shows, tune, again ─ plan steps for the noise that the photos
-    hide ─ tune what the file will decode to, every value paying for its bits ─ the default codec's file
+    drop what costs more bits than it shows, tune on the photos, again ─ plan steps for the noise that the photos hide
+    ─ tune what the file will decode to, every value paying for its bits ─ the default codec's file
 
 One price of a bit, in squared error, decides everything: which Gaussians stay, the steps, and how hard values are
-pulled towards cheaper ones. It follows from how far the tuned scene is from the photos anyway.
+pulled towards cheaper ones. It follows from how far the scene is from the photos anyway.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ROUNDS = 3  # of pruning and recovery
-_SHARES = (0.12, 0.33, 0.55)  # of the tuning time: before pruning, between its rounds, with the codec in the loop
+_SHARES = (0.45, 0.55)  # of the tuning time: after rounds of pruning, with the codec in the loop
 _FAINTEST = 1e-5  # squared error against photos that no scene is taken to fall below: 50 dB
 _STRANGE = 0.03  # squared error from which photos look like those of something else: 15 dB
 _HIDDEN = 0.3  # error of coding at quality 50, before tuning, relative to that of the scene against its photos
@@ -82,10 +82,9 @@ class MaxCodec(Codec):
             )
             return
         goals = targets(scene, ctx)
-        first = self._fitted(scene, goals, ctx)
-        noise = self._noise(first, goals, ctx)
+        noise = self._noise(scene, goals, ctx)
         how = {"prune": self.prune, "tune": self.tune, "noise": noise}
-        kept = resumable(ctx, "max-pruned", how, first, lambda: self._pruned(first, goals, noise, ctx))
+        kept = resumable(ctx, "max-pruned", how, scene, lambda: self._pruned(scene, goals, noise, ctx))
         squared_step = noise * 12 / (max(len(kept), 1) * PARAMETERS)
         some = replace(ctx, cameras=_evenly(ctx.cameras, _VIEWS))
         importance = assess(kept, some)
@@ -94,7 +93,7 @@ class MaxCodec(Codec):
         )
         price = self.rate * _BIT * squared_step * _exchange(kept, goals, ctx)
         model = CodedModel(plan, kept, _RATES, price)
-        fit(model, goals, ctx, self._steps(2, kept, ctx), title="Tuning what the file decodes to")
+        fit(model, goals, ctx, self._steps(1, kept, ctx), title="Tuning what the file decodes to")
         yield from model.plan().chunks()
 
     def decode(self, chunks: Iterable[Chunk]) -> Iterator[Scene]:
@@ -106,24 +105,13 @@ class MaxCodec(Codec):
     def _steps(self, stage: int, scene: Scene, ctx: Context) -> int:
         return steps_in(self.tune * _SHARES[stage], scene, ctx)
 
-    def _fitted(self, scene: Scene, goals: Sequence[Target], ctx: Context) -> Scene:
-        """The whole scene after tuning on photos; a search over qualities tunes once."""
-        steps = self._steps(0, scene, ctx)
-        if not len(ctx.photos):  # renders of the original leave nothing to learn
-            return scene
-        of, taken, made = ctx.memo.get("max fitted", (None, 0, scene))
-        if of is not scene or taken != steps:
-            made = resumable(ctx, "max-fitted", {"steps": steps}, scene, lambda: _tuned(scene, goals, ctx, steps))
-            ctx.memo["max fitted"] = (scene, steps, made)
-        return made
-
     def _noise(self, scene: Scene, goals: Sequence[Target], ctx: Context) -> float:
         """Squared error, per pixel and channel, that coding may add before it is tuned away."""
         if not len(ctx.photos):
             return DefaultCodec(quality=self.quality).step ** 2 / 12
         apart = [squared(image.rgb, goal.rgb)[0] / image.rgb.size for image, goal in _shown(scene, goals, ctx)]
         residual = max(float(np.mean(apart)), _FAINTEST)
-        decibels = f"the scene has {-10 * np.log10(residual):.2f} dB on the photos it was tuned on"
+        decibels = f"the scene has {-10 * np.log10(residual):.2f} dB on the photos to tune on"
         if residual > _STRANGE:
             ctx.log.warn(f"{decibels}: are they of this scene, and its cameras in the same axes?")
         else:
@@ -136,7 +124,7 @@ class MaxCodec(Codec):
             return scene
         before = len(scene)
         some = replace(ctx, cameras=_evenly(ctx.cameras, _VIEWS), photos=())
-        steps = self._steps(1, scene, ctx) // _ROUNDS
+        steps = self._steps(0, scene, ctx) // _ROUNDS
         for left in range(_ROUNDS, 0, -1):
             error = removal_error(scene, some)
             order = np.argsort(-error, kind="stable")
