@@ -112,7 +112,7 @@ class QueenModel:
             "quats": gradients.quats.astype(np.float64),
             "t": -gradients.logit_opacities[:, None] / np.maximum(1 - opacity, 1e-4)[:, None],
             "widened": gradients.log_scales * wide / np.maximum(wide - blur * blur, 0.04 * blur * blur),
-            "colour": luma_chroma(gradients.sh[:, 0])  # orthonormal axes: gradients turn like values,
+            "colour": luma_chroma(gradients.sh[:, 0]),  # orthonormal axes: gradients turn like values
             "sh": gradients.sh[:, 1:].reshape(len(seen), gradients.sh.shape[1] * 3 - 3).astype(np.float64),
         }
         for name, latents in self.latents.items():
