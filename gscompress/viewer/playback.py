@@ -54,7 +54,7 @@ class Playback:
         self._where, self._options = where, options
         self._loop: asyncio.AbstractEventLoop | None = None
         self._target: int | None = None
-        self._closed = False
+        self._closed = self._over = False
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="playback", daemon=True)
 
     def start(self) -> None:
@@ -62,7 +62,7 @@ class Playback:
         self._thread.start()
 
     def play(self) -> None:
-        """Go on; at the end of the stream, from its beginning."""
+        """Go on; at the end of the stream from its beginning, after trouble from where it began."""
         self._command(self._resume)
 
     def pause(self) -> None:
@@ -95,8 +95,8 @@ class Playback:
             loop.call_soon_threadsafe(act)
 
     def _resume(self) -> None:
-        if self._target is None and self.state.frame >= self.state.frames - 1 and not self.state.live:
-            self._target = 0
+        if self._target is None and self._over:
+            self._target = self.state.frame if self.state.trouble else 0
         self._tell(playing=True, trouble="")
 
     def _jump(self, frame: int) -> None:
@@ -126,8 +126,10 @@ class Playback:
                         await self._play(stream, start)
                     except UnreadableError as error:
                         self._fail(error)
+                    self._over = True
                     while self._target is None and not self._closed:
                         await self._wait(None)
+                    self._over = False
         except Exception as error:  # a mistake of ours must not leave whoever waits for frames waiting
             self._fail(error)
 

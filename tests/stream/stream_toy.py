@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,7 @@ from gscompress.context import Context
 from gscompress.scene import Scene, Splats
 from gscompress.stream import STREAM_CODECS
 from gscompress.stream.base import FrameCodec, FrameDecoder, FrameEncoder, Streams
+from gscompress.stream.client import StreamFrame
 from gscompress.stream.file import write_stream
 from gscompress.stream.folder import FolderWriter
 from gscompress.stream.frames import encode_gops, header_for
@@ -36,6 +38,18 @@ def number_of(scene: Scene) -> int:
     number = round((float(scene.splats.means[0, 0]) + 1) / 0.05)
     assert np.array_equal(scene.splats.means, toy_scene(number).splats.means)
     return number
+
+
+def within(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Run it, though not for ever."""
+    asyncio.run(asyncio.wait_for(work(), seconds))
+
+
+def numbers(frames: list[StreamFrame]) -> list[int]:
+    """Which frames these are; fails when one is held or shows another."""
+    assert not any(frame.held for frame in frames)
+    assert [number_of(frame.scene) for frame in frames] == [frame.index for frame in frames]
+    return [frame.index for frame in frames]
 
 
 @dataclass(frozen=True)

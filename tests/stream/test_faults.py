@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from faulty import Fault, FaultyServer
-from stream_toy import GOP, number_of, write_file, write_folder
+from stream_toy import GOP, number_of, within, write_file, write_folder
 
 from gscompress.errors import UnreadableError
 from gscompress.stream import opening
@@ -22,10 +21,6 @@ from gscompress.stream.prefetch import Options
 
 HASTY = Options(patience=Patience(tries=2, seconds=0.4, stall=0.2, first=0.01, longest=0.05))
 CALM = Options(patience=Patience(tries=3, seconds=5.0, stall=0.2, first=0.02, longest=0.1))
-
-
-def within(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), seconds))
 
 
 async def play(where: str, options: Options) -> list[StreamFrame]:

@@ -162,6 +162,25 @@ def test_what_cannot_be_played_is_said_in_one_line(tmp_path: Path, capsys: pytes
     assert not audience.playback.state.playing
 
 
+def test_after_trouble_play_tries_again_from_where_it_was(tmp_path: Path) -> None:
+    write_folder(tmp_path / "s", 10 * GOP)
+    segments = sorted((tmp_path / "s" / "q1").glob("*.gop"))
+    for segment in segments[4:]:
+        segment.rename(segment.with_suffix(".away"))
+    options = Options(give_up=2, ahead=1, patience=Patience(tries=1, seconds=0.1, first=0.01))
+    with Audience(str(tmp_path / "s"), options) as audience:
+        audience.until(lambda: audience.playback.state.trouble, "the trouble")
+        assert audience.playback.state.frame == 6 * GOP - 1
+        for segment in segments[4:]:
+            segment.with_suffix(".away").rename(segment)
+        seen = len(audience.seen)
+        audience.playback.play()
+        audience.until(lambda: audience.playback.state.frame == 10 * GOP - 1, "the end")
+        assert [frame.index for _, frame in audience.seen[seen:]] == list(range(6 * GOP - 1, 10 * GOP))
+        assert not any(frame.held for _, frame in audience.seen[seen:])
+        assert not audience.playback.state.trouble
+
+
 def test_texts_from_outside_are_escaped_in_the_controls() -> None:
     frame = StreamFrame(1, toy_scene(1), True, "<b>q", 10, "<script>")
     assert "<script>" not in status_html(State(), frame)
