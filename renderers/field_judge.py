@@ -100,12 +100,16 @@ class FieldJudge:
         self, field: Field, steps: Mapping[str, Array], price: float, seconds: float, log: EventLog | None = None
     ) -> Field:
         """``field_refine.refine`` against the photos, or against the field's own pictures."""
-        rays, colours = self._whole, self._colours
-        if colours is None:
-            rows = torch.from_numpy(np.random.default_rng(self._seed + 1).permutation(len(rays))[:_TEACHER])
-            rays = rays.take(rows)
-            colours = _opaque(model_of(field), rays)
+        rays, colours = self.targets(field)
         return refine(field, rays, colours, steps, price, seconds=seconds, seed=self._seed, log=log)
+
+    def targets(self, field: Field) -> tuple[Rays, Tensor]:
+        """Rays and the colours (R, 3) they should have: the photos', or the field's own."""
+        if self._colours is not None:
+            return self._whole, self._colours
+        rows = torch.from_numpy(np.random.default_rng(self._seed + 1).permutation(len(self._whole))[:_TEACHER])
+        rays = self._whole.take(rows)
+        return rays, _opaque(model_of(field), rays)
 
 
 def _opaque(model: FieldModel, rays: Rays) -> Tensor:
