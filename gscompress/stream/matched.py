@@ -86,15 +86,16 @@ class MatchedEncoder(FrameEncoder):
         self._motion: npt.NDArray[np.float64] | None = None
 
     @abstractmethod
-    def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes]:
-        """The streams that ``MatchedDecoder.changed`` takes. before, now: the source frames as a whole."""
+    def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes] | None:
+        """The streams that ``MatchedDecoder.changed`` takes, None when they cannot say it. before, now: the source
+        frames as a whole."""
 
     def scene(self) -> Scene:
         return self.decoder.scene()
 
     def key(self, scene: Scene) -> Streams:
         streams, self._of = encode_key(scene, self._keys, self.ctx)
-        self._key_bytes = sum(map(len, streams.values()))
+        self._key_bytes = _size(streams)
         self.decoder.key(streams)
         self._source = scene
         return streams
@@ -111,7 +112,7 @@ class MatchedEncoder(FrameEncoder):
             here[-1] = -1
             aim = Aim(here[self._of], np.flatnonzero(found.of < 0), scene, found.motion)
             streams, of = self._encoded(aim, before)
-        if self._updates and (streams is None or sum(map(len, streams.values())) > _DEAR * self._key_bytes):
+        if self._updates and (streams is None or _size(streams) > _DEAR * self._key_bytes):
             wanted = 26 + 0.3 * self._keys.quality
             state = self.decoder.state
             tuned = retarget(state, found.motion, scene, self.ctx, self._updates, wanted)
@@ -120,19 +121,26 @@ class MatchedEncoder(FrameEncoder):
                 now = np.where(tuned.faded, -1, rows[: len(state)])
                 aim = Aim(now, rows[len(state) :], tuned.scene, found.motion)
                 streams, of = self._encoded(aim, before)
-        if streams is None or sum(map(len, streams.values())) > self.largest * self._key_bytes:
+        if streams is None or _size(streams) > self.largest * self._key_bytes:
             return None
         self.decoder.residual(streams)
         self._of, self._motion, self._source = of, aim.motion, aim.source
         return streams
 
-    def _encoded(self, aim: Aim, before: Scene) -> tuple[dict[str, bytes], I64]:
-        """The streams, and the source row of every row that a decoder has after them."""
+    def _encoded(self, aim: Aim, before: Scene) -> tuple[dict[str, bytes] | None, I64]:
+        """The streams if there is a way, and the source row of every row that a decoder has after them."""
         now, new = aim.now, aim.new
         gone = now < 0
         streams = encode_gone(gone, self.decoder.state)
         state, now = self.decoder.state.kept(~gone) if gone.any() else self.decoder.state, now[~gone]
-        streams |= self.changes(state, Target.of(aim.source.splats.take(now), state), before, aim.source)
+        changes = self.changes(state, Target.of(aim.source.splats.take(now), state), before, aim.source)
+        if changes is None:
+            return None, self._of
+        streams |= changes
         if len(new):
             streams["new"], new = encode_new(aim.source.splats.take(new), new, state)
         return streams, np.concatenate([now, new])
+
+
+def _size(streams: Streams) -> int:
+    return sum(map(len, streams.values()))

@@ -21,6 +21,7 @@ _STEP = struct.Struct("<f")
 _NODES = Shape(columns=7, first_classes=1, second_classes=1, signed=True)
 _ALONE, _AFRESH, _ONWARDS = 0, 1, 2  # no nodes move; they move as said; they move as before, but for what is said
 _FURTHEST = 1e12
+_LARGEST = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def encode(change: Change, state: State, step: float) -> Quantised:
     exact = Change(head[:7], np.zeros_like(change.nodes), head[7:])
     step = float(np.float32(step))
     steps = node_steps(step, state)
-    symbols = np.floor(change.nodes / steps + 0.5).astype(np.int64)
+    symbols = np.floor(np.clip(change.nodes / steps, -_LARGEST, _LARGEST) + 0.5).astype(np.int64)
     if not symbols.any():
         still = not head.any()
         return Quantised(exact, {} if still else {"motion": _HEAD.pack(*head, _ALONE)})

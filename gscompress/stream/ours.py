@@ -68,11 +68,14 @@ class _Encoder(MatchedEncoder):
         super().__init__(codec.quality, ctx, _Decoder(), codec.tune)
         self._dead_zone = codec.dead_zone
 
-    def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes]:
+    def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes] | None:
         step = _NODE_STEP * float(np.median(state.grain)) if len(state) else 1.0
         moving = motion.encode(_change(state, target), state, step)
         state = state.moved(moving.change)
-        return moving.streams | residual.encode(target.symbols(state, self._dead_zone), state)
+        symbols = target.symbols(state, self._dead_zone)
+        if any(np.abs(values).max(initial=0) > residual.LARGEST for values in symbols.values()):
+            return None
+        return moving.streams | residual.encode(symbols, state)
 
 
 def _change(state: State, target: Target) -> Change:

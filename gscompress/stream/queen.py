@@ -27,7 +27,7 @@ from gscompress.errors import UnreadableError
 from gscompress.scene import Scene
 from gscompress.stream.base import FrameCodec, FrameDecoder, FrameEncoder, Streams
 from gscompress.stream.matched import MatchedDecoder, MatchedEncoder
-from gscompress.stream.queen_model import LATENTS, QueenModel, changed, columns_of
+from gscompress.stream.queen_model import LARGEST, LATENTS, QueenModel, changed, columns_of
 from gscompress.stream.residual import Steps
 from gscompress.stream.state import State
 from gscompress.stream.target import Target
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 _GATE = Shape(columns=1, first_classes=1, second_classes=1, signed=False)
-_LARGEST = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class _Decoder(MatchedDecoder):
             decoder = np.frombuffer(streams[f"{name}.decoder"], "<f4").reshape(count, columns)
             if not np.isfinite(decoder).all():
                 raise UnreadableError("a decoder of latents is not finite: the frame is corrupt")
-            latents[name] = (np.clip(symbols, -_LARGEST, _LARGEST), decoder)
+            latents[name] = (np.clip(symbols, -LARGEST, LARGEST), decoder)
         shift = np.zeros((len(state), 3), np.float32)
         if "gate" in streams:
             rows = decode_one(_GATE, streams["gate"], len(state), Side(near=state.near))[:, 0] != 0

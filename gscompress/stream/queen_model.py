@@ -26,6 +26,7 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 LATENTS = {"quats": 6, "t": 3, "widened": 8, "colour": 8, "sh": 4}
 """Attribute → latents per Gaussian, as in the paper's configuration (scales, opacity and colour in our domains)."""
+LARGEST = 1 << 22
 TEMPERATURE, GAMMA, ETA = 0.3, -0.5, 1.01
 _GATE_RATE, _SHIFT_RATE, _LATENT_RATE, _DECODER_RATE = 0.1, 0.05, 0.05, 0.01
 _FRESH = 1e-3  # spread of a decoder's rows that the start leaves free, in steps
@@ -49,7 +50,7 @@ class Latents:
 
     @property
     def symbols(self) -> I64:
-        return np.floor(self._latents.parameter.astype(np.float64) + 0.5).astype(np.int64)
+        return np.floor(np.clip(self._latents.parameter.astype(np.float64), -LARGEST, LARGEST) + 0.5).astype(np.int64)
 
     @property
     def decoder(self) -> F32:

@@ -28,7 +28,8 @@ I64 = npt.NDArray[np.int64]
 GROUPS = ("position", "shape", "colour", "sh")
 _MARKS = 1 << len(GROUPS)
 _FINEST_TURN, _COARSEST_TURN = 2.0**-16, 1.2
-_LARGEST = 1 << 22  # no symbol of an honest encoder is larger
+LARGEST = 1 << 22
+"""No symbol is larger: what lies farther from its prediction is no change but another thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def decode(streams: Streams, state: State) -> tuple[dict[str, tuple[I64, I64]], 
     def one(name: str) -> I64:
         rows = rows_of[name]
         symbols = decode_one(_shape(columns[name]), streams[name], len(rows), _side(state, rows))
-        return np.clip(symbols, -_LARGEST, _LARGEST)
+        return np.clip(symbols, -LARGEST, LARGEST)
 
     with ThreadPoolExecutor(2) as pool:
         return {name: (rows_of[name], symbols) for name, symbols in zip(active, pool.map(one, active))}, marks

@@ -22,6 +22,7 @@ I64 = npt.NDArray[np.int64]
 _WHOLE_ROUNDS, _NODE_ROUNDS, _PAIRING_ROUNDS = 25, 4, 4
 _SETTLED = 0.02  # of the distance between neighbours: smaller steps of the whole end its search
 _PER_NODE = 256
+_FEWEST = 8  # Gaussians that can be told apart by where they are
 _SAMPLE = 12_000  # Gaussians that the search for the whole's motion looks at
 _TOO_FAR = 4.0  # distances between neighbours beyond which two Gaussians are not the same
 _LOOKS = np.array(
@@ -44,6 +45,8 @@ def match(before: Scene, after: Scene, motion: F64 | None = None) -> Matches:
     motion = np.zeros(7) if motion is None else motion
     if is_tracked(before, after):
         return Matches(np.arange(len(after)), motion, 1.0)
+    if min(len(before), len(after)) < _FEWEST:
+        return Matches(np.full(len(after), -1), motion, 0.0)
     old, new = before.splats.means.astype(np.float64), after.splats.means.astype(np.float64)
     looks_old, looks_new = _looks(before), _looks(after)
     looks_new = looks_new - (np.median(looks_new, axis=0) - np.median(looks_old, axis=0))
@@ -61,7 +64,7 @@ def match(before: Scene, after: Scene, motion: F64 | None = None) -> Matches:
         nodes = node_motions(old, np.where(sure[:, None], aims, old), np.where(sure, weights, 1e-6), graph)
         moved, _ = applied(old, graph, nodes, motion)
     of = _paired(moved, new, looks_old * gap, looks_new * gap, (_TOO_FAR * gap) ** 2)
-    return Matches(of, motion, float(np.mean(of >= 0)) if len(of) else 1.0)
+    return Matches(of, motion, float(np.mean(of >= 0)))
 
 
 def _whole(old: F64, new: F64, looks_old: F64, looks_new: F64, motion: F64, gap: float) -> F64:

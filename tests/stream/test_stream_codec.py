@@ -120,6 +120,34 @@ def test_what_no_renderer_can_draw_is_left_out() -> None:
     assert [len(frame) for frame in decoded([broken], StreamCodec(), gop)] == [499, 500, 499]
 
 
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
+def test_sequences_at_the_edge_go_through(codec: FrameCodec) -> None:
+    whole = shell(200)
+
+    def first(count: int) -> Scene:
+        return replace(whole, splats=whole.splats.take(slice(0, count)))
+
+    def at(means: np.ndarray) -> Scene:
+        return replace(whole, splats=replace(whole.splats, means=means.astype(np.float32)))
+
+    astray = whole.splats.means.copy()
+    astray[5] = 1e9
+    point, line, far = (at(whole.splats.means * k) for k in (0.0, np.array([1.0, 0, 0]), 1e8))
+    for scenes in (
+        [whole, first(0), whole],
+        [first(1), first(2), first(1)],
+        [first(20), first(12), shuffled(first(20))],
+        [point, shuffled(point)],
+        [line, shuffled(line), far],
+        [whole, at(astray), whole],
+    ):
+        header = header_for(scenes[0], codec, fps=30, gop=9)
+        gops = list(encode_gops(scenes, codec, Context(), gop=9))
+        frames = [scene for gop in gops for _, scene in GopDecoder(header).frames(gop.data)]
+        assert [len(frame) for frame in frames] == [len(scene) for scene in scenes]
+        assert all(np.isfinite(frame.splats.means).all() for frame in frames)
+
+
 @pytest.mark.parametrize("name", ["stream", "queen", "intra"])
 def test_odd_scenes_go_through_by_every_codec(name: str) -> None:
     codec = STREAM_CODECS.get(name)()
