@@ -39,7 +39,7 @@ def refine(
     """The field, trained further so that rays have these colours (R, 3) and the tables cost less.
 
     steps: table name → (rows,) step of every row. price: squared error per pixel value that one bit is worth.
-    Stops after ``seconds`` or ``most`` steps, whichever is first: only the latter is the same on every machine.
+    Stops after ``seconds`` or ``most`` steps, whichever is first: only the latter is the same every time.
     """
     model = model_of(field)
     parameters = model.require_gradients()
@@ -50,7 +50,8 @@ def refine(
     started = time.perf_counter()
     with (log or EventLog()).phase("tune the field", most) as tick:
         for step in range(most):
-            done = max(step / most, (time.perf_counter() - started) / seconds)
+            # In fiftieths, so that a run with time to spare depends on no clock.
+            done = max(step / most, int(50 * (time.perf_counter() - started) / seconds) / 50)
             if done >= 1:
                 break
             for group in optimiser.param_groups:

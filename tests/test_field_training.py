@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from gscompress.renderers.field_judge import FieldJudge  # noqa: E402
 from gscompress.renderers.volume import VolumeRenderer  # noqa: E402
 
-PLAN = Plan(steps=50, seconds=60, rays=192, levels=3, log2_size=10, finest=32, hidden=16, samples=(16, 8))
+PLAN = Plan(steps=50, seconds=1000, rays=192, levels=3, log2_size=10, finest=32, hidden=16, samples=(16, 8))
 
 
 def test_training_learns_the_photos_and_repeats_itself() -> None:
