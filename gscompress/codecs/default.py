@@ -43,7 +43,7 @@ _GEOMETRY_SHARE = 0.7  # of the tuning time goes to the whole scene, the rest to
 
 @dataclass(frozen=True)
 class DefaultCodec(Codec):
-    """quality: 0 to 100; about 28 + 0.3 x quality dB against the original's renders, 60 at the end.
+    """quality: 0 to 100; about 30 + 0.3 x quality dB against the original's renders, 57 to 60 at the end.
 
     renders: judge by renders (when the Context has a renderer) rather than by opacity and size.
     prune: drop Gaussians that cost more bits than their removal costs picture, times this factor; 0 keeps all.
@@ -74,8 +74,9 @@ class DefaultCodec(Codec):
     @property
     def step(self) -> float:
         """Root of the picture error (per pixel and channel) that all coded parameters may cause, times sqrt 12."""
-        # Beyond 60 views agree less and less with one another, and the last steps of the dial are larger.
-        decibel = 26 + 0.28 * self.quality + 8 * max((self.quality - 60) / 40, 0) ** 2
+        # Steps of the dial are larger at both ends: its reach is from previews to what 8-bit pictures hardly tell apart.
+        ends = 8 * max((self.quality - 60) / 40, 0) ** 2 - 4 * max((20 - self.quality) / 20, 0) ** 2
+        decibel = 26 + 0.28 * self.quality + ends
         return float(np.sqrt(12 * 10 ** (-decibel / 10)))
 
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
