@@ -74,7 +74,7 @@ class DefaultCodec(Codec):
     @property
     def step(self) -> float:
         """Root of the picture error (per pixel and channel) that all coded parameters may cause, times sqrt 12."""
-        # Steps of the dial are larger at both ends: its reach is from previews to what 8-bit pictures hardly tell apart.
+        # Steps of the dial are larger at both ends: it reaches from previews to what 8-bit pictures hardly tell apart.
         ends = 8 * max((self.quality - 60) / 40, 0) ** 2 - 4 * max((20 - self.quality) / 20, 0) ** 2
         decibel = 26 + 0.28 * self.quality + ends
         return float(np.sqrt(12 * 10 ** (-decibel / 10)))
