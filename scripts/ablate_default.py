@@ -1,8 +1,9 @@
 """What each mechanism of the default codec saves: bytes at equal PSNR with it and without it, and the seconds it adds.
 
-    python scripts/ablate_default.py SCENE [--cameras FILE] [--tune SECONDS]
+    python scripts/ablate_default.py SCENE [--cameras FILE] [--width PIXELS] [--tune SECONDS] [--only TEXT]
 
-Encodes with generated views, judges by the given cameras or by other generated ones, and prints a Markdown table.
+Encodes with generated views, judges by every 8th of the given cameras or by other generated ones, in pictures of that
+width, and prints a Markdown table. The gap is that between the mean and the worst view, in dB, mean over all qualities.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 
 import gscompress
 from gscompress.camera import Camera
-from gscompress.codecs import colour, default, importance, part
+from gscompress.codecs import colour, default, importance, part, plan, skeleton
 from gscompress.codecs.default import DefaultCodec
 from gscompress.container.chunk import pack_streams
 from gscompress.context import Context
@@ -27,7 +29,7 @@ from gscompress.entropy.neighbours import NEAR
 from gscompress.metrics import eight_bit, psnr
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
-from gscompress.viewpoints import generate
+from gscompress.viewpoints import for_encoding, generate
 
 QUALITIES = (20.0, 35.0, 50.0, 65.0)
 
@@ -57,8 +59,12 @@ def no_neighbours(coarse: Any) -> Any:
     return np.full((len(coarse), NEAR), -1, np.int32)
 
 
+def large_views(ctx: Context) -> Context:
+    return replace(ctx, cameras=ctx.cameras[:24])
+
+
 def curve(codec: Callable[[float], DefaultCodec], scene: Scene, ctx: Context, held_out: list[Camera]) -> Any:
-    """(len(QUALITIES), 2): bytes and mean PSNR; and the encoding seconds of the middle quality."""
+    """(len(QUALITIES), 3): bytes, mean and worst PSNR; and the median of encoding seconds."""
     renderer, points, seconds = CpuRenderer(), [], []
     wanted = [eight_bit(renderer.render(scene, c).rgb) for c in held_out]
     for quality in QUALITIES:
@@ -68,7 +74,7 @@ def curve(codec: Callable[[float], DefaultCodec], scene: Scene, ctx: Context, he
         seconds.append(time.perf_counter() - started)
         *_, decoded = codec(quality).decode(chunks)
         shown = [psnr(w, eight_bit(renderer.render(decoded, c).rgb)) for w, c in zip(wanted, held_out)]
-        points.append((sum(len(pack_streams(c.streams)) for c in chunks), float(np.mean(shown))))
+        points.append((sum(len(pack_streams(c.streams)) for c in chunks), float(np.mean(shown)), min(shown)))
     return np.array(points), float(np.median(seconds))
 
 
@@ -87,47 +93,60 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scene", type=Path)
     parser.add_argument("--cameras", type=Path)
+    parser.add_argument("--width", type=int, default=240)
     parser.add_argument("--tune", type=float, default=0.0)
+    parser.add_argument("--only", default="", help="rows whose name contains this")
     options = parser.parse_args()
     scene = gscompress.read(options.scene)
-    ctx = Context(renderer=CpuRenderer(), cameras=generate(scene, 24))
-    held_out = load_cameras(options.cameras)[::8] if options.cameras else generate(scene, 24, seed=1, offset=1)
+    ctx = Context(renderer=CpuRenderer(), cameras=for_encoding(scene))
+    held_out = load_cameras(options.cameras)[::8] if options.cameras else generate(scene, 24, offset=1)
+    held_out = [c.resized(options.width, round(options.width * c.height / c.width)) for c in held_out]
 
     def plain(quality: float) -> DefaultCodec:
         return DefaultCodec(quality=quality)
 
     variants: dict[str, tuple[Callable[[float], DefaultCodec], tuple[Any, str, Any] | None]] = {
-        "pruning by removal error": (lambda q: DefaultCodec(quality=q, prune=0.0), None),
         "sensitivities from renders (against opacity and size)": (
             lambda q: DefaultCodec(quality=q - 8, renders=False, prune=0.0),
             None,
         ),
-        "per-Gaussian steps (against one step per attribute)": (
-            plain,
-            (default, "assess", one_class),
-        ),
-        "a class for colour besides that for shape": (
-            plain,
-            (default, "assess", shared_class),
-        ),
-        "error diffusion of SH": (lambda q: DefaultCodec(quality=q, diffusion=0.0), None),
+        "per-Gaussian steps (against one step per attribute)": (plain, (default, "assess", one_class)),
+        "a class for colour besides that for shape": (plain, (default, "assess", shared_class)),
+        "finer classes where outliers need them": (plain, (plan, "_OUTLIERS", 1.0)),
+        "48 small views (against 24 large ones)": (plain, (default, "glance", large_views)),
+        "a floor under what views say": (plain, (importance, "_FLOOR", 99.0)),
+        "pruning by removal error": (lambda q: DefaultCodec(quality=q, prune=0.0), None),
+        "settling of colours (against error diffusion)": (lambda q: DefaultCodec(quality=q, settle=0), None),
+        "error diffusion of SH, without settling": (lambda q: DefaultCodec(quality=q, settle=0, diffusion=0.0), None),
         "fitted SH basis (against luma and chroma)": (plain, (colour, "_ENOUGH", 1 << 60)),
-        "contexts from neighbours in space": (plain, (part, "nearest_earlier", no_neighbours)),
-        "single layer (against three layers of importance)": (lambda q: DefaultCodec(quality=q, layers=3), None),
+        "contexts from neighbours in space": (plain, (skeleton, "nearest_earlier", no_neighbours)),
+        "one layer (against three layers of importance)": (lambda q: DefaultCodec(quality=q, layers=3), None),
     }
     full, seconds = curve(plain, scene, ctx, held_out)
-    print(f"| mechanism | bytes saved at equal PSNR | encode seconds (full: {seconds:.1f}) |\n|---|--:|--:|")
+    print(
+        f"| mechanism | bytes saved at equal PSNR | encode seconds (all: {seconds:.1f}) | gap (all: {gap(full):.1f}) |"
+    )
+    print("|---|--:|--:|--:|")
+    diffused = full
     for name, (codec, patch) in variants.items():
-        if patch:
-            with patched(*patch):
-                without, cost = curve(codec, scene, ctx, held_out)
-        else:
+        if options.only not in name:
+            continue
+        # The encoder looks neighbours up in one module, the decoder in another.
+        twin = patched(part, *patch[1:]) if patch and patch[0] is skeleton else nullcontext()
+        with twin, patched(*patch) if patch else nullcontext():
             without, cost = curve(codec, scene, ctx, held_out)
-        print(f"| {name} | {saved(full, without):.1f} % | {seconds - cost:+.1f} |", flush=True)
+        reference = diffused if "without settling" in name else full
+        diffused = without if "against error diffusion" in name else diffused
+        saving = f"{saved(reference, without):.1f} % | {seconds - cost:+.1f} | {gap(without):.1f}"
+        print(f"| {name} | {saving} |", flush=True)
     if options.tune:
         tuned, cost = curve(lambda q: DefaultCodec(quality=q, prune=3.0, tune=options.tune), scene, ctx, held_out)
-        print(f"| tuning, {options.tune:g} s | {saved(tuned, full):.1f} % | {cost - seconds:+.1f} |")
-    print("\n" + ", ".join(f"{int(size):,} B at {decibels:.2f} dB" for size, decibels in full))
+        print(f"| tuning, {options.tune:g} s | {saved(tuned, full):.1f} % | {cost - seconds:+.1f} | {gap(tuned):.1f} |")
+    print("\n" + ", ".join(f"{int(size):,} B at {mean:.2f} dB (worst {worst:.2f})" for size, mean, worst in full))
+
+
+def gap(points: Any) -> float:
+    return float((points[:, 1] - points[:, 2]).mean())
 
 
 if __name__ == "__main__":
