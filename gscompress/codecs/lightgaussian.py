@@ -47,12 +47,12 @@ class LightGaussianCodec(Codec):
 
     prune: float = 0.66
     volume: float = 0.1
-    recover: int = 2000
+    recover: int = 1500
     degree: int = 2
     distill: int = 700
     vq: float = 0.6
     codes: int = 8192
-    settle: int = 1200
+    settle: int = 800
 
     name: ClassVar[str] = "lightgaussian"
     version: ClassVar[int] = 1
