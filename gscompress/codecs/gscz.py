@@ -115,9 +115,7 @@ def damage_reported(codec: str) -> Iterator[None]:
     except GscompressError:
         raise
     except _DAMAGE as error:
-        raise UnreadableError(
-            f"the {codec} codec cannot decode this: the file is corrupt ({error})"
-        ) from error
+        raise UnreadableError(f"the {codec} codec cannot decode this: the file is corrupt ({error})") from error
 
 
 class GsczFormat(Format):

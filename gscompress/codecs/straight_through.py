@@ -56,7 +56,7 @@ class Faint:
 
     def step(self, gradients: Gradients, rate: float) -> None:
         opacity = 1 / (1 + np.exp(-self._model.scene().splats.logit_opacities))
-        slope = np.float32(self._price / len(opacity)) * opacity * (1 - opacity)
+        slope = (self._price / len(opacity) * opacity * (1 - opacity)).astype(np.float32)
         self._model.step(replace(gradients, logit_opacities=gradients.logit_opacities + slope), rate)
 
 

@@ -58,8 +58,8 @@ def refit_sh(scene: Scene, original: Scene, ctx: Context, rounds: int) -> Scene:
             along = scaled + (now / before if before else 0.0) * along
             before = now
             bend = ridge * float(np.square(along).sum())
-            for camera, picture in zip(ctx.cameras, pictures, strict=True):
-                moved = renderer.render(with_sh(x + along), camera).rgb - picture
+            for camera, shown in zip(ctx.cameras, pictures, strict=True):
+                moved = renderer.render(with_sh(x + along), camera).rgb - shown
                 bend += float(np.square(moved, dtype=np.float64).sum())
             x = x + float((downhill * along).sum()) / bend * along
             tick(1)
