@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from gscompress.codecs.base import PHOTOS_OR_RENDERS, Codec
 from gscompress.codecs.compact_mask import MaskModel
@@ -36,15 +37,18 @@ from gscompress.errors import UnreadableError, UsageError
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
-from gscompress.tune.checkpoint import resumable
+from gscompress.tune.checkpoint import resumable, resumable_arrays
 from gscompress.tune.loop import fit
 from gscompress.tune.splat_model import Rates
 from gscompress.tune.targets import Target, targets
 
+Array = npt.NDArray[Any]
 _COARSEST = 16  # cells per axis of the first level
 _BATCH = 16384  # Gaussians per step of distillation
 _TUNED = Rates(0.02, 6e-3, 2e-3, 2e-2)
 _LOGITS = (-6.0, 12.0)  # opacities of 0.2 % and less are invisible, beyond the other end they are all one
+_GEOMETRY = ("means", "log_scales", "quats", "logit_opacities")
+_FIELD = ("table", "w1", "view", "w2", "bias")
 _INFO = struct.Struct("<IB")  # Gaussians, SH degree
 _FREE_ROWS, _ROWS_PER_BYTE = 1 << 20, 64  # a reader refuses a file with more Gaussians
 
@@ -61,9 +65,9 @@ class Compact3dgsCodec(Codec):
 
     mask: float = 0.03
     masking: int = 700
-    distil: int = 1200
-    joint: int = 800
-    settle: int = 300
+    distil: int = 1500
+    joint: int = 1400
+    settle: int = 500
     levels: int = 16
     table: float = 0.6
     finest: int = 4096
@@ -100,10 +104,12 @@ class Compact3dgsCodec(Codec):
         goals = targets(scene, ctx)
         how = {"mask": self.mask, "steps": self.masking}
         kept = resumable(ctx, "compact-3dgs-masked", how, scene, lambda: self._masked(scene, goals, ctx))
-        model = CompactModel(kept, self._field(kept, ctx), _TUNED)
-        fit(model, goals, ctx, self.joint, title="Tuning Gaussians and colour field")
-        with ctx.log.phase("Residual vector quantization"):
-            self._quantize(model, ctx)
+        names = ("distil", "joint", "levels", "table", "finest", "hidden", "step")
+        how = {name: getattr(self, name) for name in names}
+        tuned = resumable_arrays(
+            ctx, "compact-3dgs-joint", how, kept, _GEOMETRY + _FIELD, lambda: self._tuned(kept, goals, ctx)
+        )
+        model = self._quantized(kept, tuned, ctx)
         fit(model, goals, ctx, self.settle, title="Tuning codes and colour field")
         yield Chunk("BASE", 0, self._streams(model, kept.splats.sh_degree))
 
@@ -114,24 +120,42 @@ class Compact3dgsCodec(Codec):
         ctx.log.info(f"the mask keeps {len(kept):,} of {len(scene):,} Gaussians")
         return replace(kept, splats=in_one_form(kept.splats))
 
+    def _domain(self, scene: Scene) -> Domain:
+        return Domain.around(scene.splats.means, resolutions(self.levels, _COARSEST, self.finest))
+
+    def _tuned(self, scene: Scene, goals: Sequence[Target], ctx: Context) -> dict[str, Array]:
+        """Gaussians and field after joint tuning, by the names of ``_GEOMETRY`` and ``_FIELD``."""
+        model = CompactModel(scene, self._field(scene, ctx), _TUNED)
+        fit(model, goals, ctx, self.joint, title="Tuning Gaussians and colour field")
+        splats, weights = model.exact(), model.field.exact
+        geometry = {name: getattr(splats, name) for name in _GEOMETRY}
+        return geometry | {name: getattr(weights, name) for name in _FIELD}
+
     def _field(self, scene: Scene, ctx: Context) -> FieldFit:
         """A field that has been fitted to the colours of ``scene``."""
-        domain = Domain.around(scene.splats.means, resolutions(self.levels, _COARSEST, self.finest))
         entries = 1 << round(np.log2(max(self.table * len(scene), 2)))
         entries = min(entries, MOST_ENTRIES // MOST_LEVELS)
         start = Weights.fresh(self.levels, entries, self.hidden, np.random.default_rng(ctx.seed))
-        field = FieldFit(start, domain, self.step)
+        field = FieldFit(start, self._domain(scene), self.step)
         sightings = Sightings.of(scene, ctx)
         with ctx.log.phase("Fitting the colour field", self.distil) as tick:
             distil(field, scene, sightings, self.distil, _BATCH, ctx.seed, tick)
         return field
 
-    def _quantize(self, model: CompactModel, ctx: Context) -> None:
-        splats = in_one_form(model.geometry())
-        codes = [
-            ResidualCodes.fit(values, self.stages, self.codes, ctx.seed) for values in (splats.log_scales, splats.quats)
-        ]
-        model.quantize(codes[0], codes[1], Levels.spanning(splats.logit_opacities, *_LOGITS))
+    def _quantized(self, scene: Scene, tuned: Mapping[str, Array], ctx: Context) -> CompactModel:
+        """The tuned model with residual codes and levels. ``scene`` is the one that the field lies around."""
+        means, log_scales, quats, logits = (tuned[name] for name in _GEOMETRY)
+        colours = np.zeros((len(scene), (scene.splats.sh_degree + 1) ** 2, 3), np.float32)
+        splats = in_one_form(Splats(means, log_scales, quats, logits, colours))
+        field = FieldFit(Weights(*(tuned[name] for name in _FIELD)), self._domain(scene), self.step)
+        model = CompactModel(replace(scene, splats=splats), field, _TUNED)
+        with ctx.log.phase("Residual vector quantization"):
+            scales, rotations = (
+                ResidualCodes.fit(values, self.stages, self.codes, ctx.seed)
+                for values in (splats.log_scales, splats.quats)
+            )
+        model.quantize(scales, rotations, Levels.spanning(logits, *_LOGITS))
+        return model
 
     def _streams(self, model: CompactModel, degree: int) -> dict[str, bytes]:
         halves, levels = model.halves(), model.levels

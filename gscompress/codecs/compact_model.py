@@ -46,6 +46,12 @@ class CompactModel:
         """From now on scales and rotations are sums of codes, and opacities lie on levels."""
         self.codes, self.levels, self._pace = (_Codes(scales), _Codes(rotations)), levels, _SETTLE
 
+    def exact(self) -> Splats:
+        """Geometry as it is before rounding."""
+        colours = np.zeros((len(self._means.value), 1, 3), np.float32)
+        scales, quats = self._scales.parameter, self._quats.parameter
+        return Splats(self._means.parameter, scales, quats, self._logits.parameter, colours)
+
     def halves(self) -> npt.NDArray[np.float16]:
         """(N, 3) positions about the field's centre."""
         return to_halves(self._means.parameter, self.field.domain.centre)

@@ -44,6 +44,11 @@ class FieldFit:
         """As a decoder will have them."""
         return self.stored().weights()
 
+    @property
+    def exact(self) -> Weights:
+        """As they are before rounding."""
+        return self._weights
+
     def stored(self) -> StoredField:
         return StoredField.of(self.domain, self._weights, self._step)
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gscompress.atomic import staged
 from gscompress.context import Context
 from gscompress.scene import Scene, Splats
 
+Array = npt.NDArray[Any]
 _ARRAYS = ("means", "log_scales", "quats", "logit_opacities", "sh")
 
 
@@ -28,20 +30,41 @@ def resumable(ctx: Context, stage: str, settings: Mapping[str, Any], scene: Scen
     """
     if ctx.checkpoints is None:
         return make()
+
+    def arrays() -> dict[str, Array]:
+        splats = make().splats
+        return {name: getattr(splats, name) for name in _ARRAYS}
+
+    kept = resumable_arrays(ctx, stage, settings, scene, _ARRAYS, arrays)
+    means, log_scales, quats, logits, sh = (kept[name] for name in _ARRAYS)
+    return replace(scene, splats=Splats(means, log_scales, quats, logits, sh))
+
+
+def resumable_arrays(
+    ctx: Context,
+    stage: str,
+    settings: Mapping[str, Any],
+    scene: Scene,
+    names: Sequence[str],
+    make: Callable[[], Mapping[str, Array]],
+) -> Mapping[str, Array]:
+    """The same for a stage whose result is arrays called ``names``."""
+    if ctx.checkpoints is None:
+        return make()
     path = ctx.checkpoints / f"{stage}-{_digest(ctx, stage, settings, scene)}.npz"
     if path.exists():
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                splats = Splats(*(stored[name] for name in _ARRAYS))
+                kept = {name: stored[name] for name in names}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             ctx.log.warn(f"{path}: not a whole checkpoint, done anew")
         else:
             ctx.log.info(f"{stage}: taken from {path}")
-            return replace(scene, splats=splats)
+            return kept
     made = make()
     ctx.checkpoints.mkdir(parents=True, exist_ok=True)
     with staged(path, force=True) as temporary, temporary.open("wb") as out:
-        np.savez(out, **{name: getattr(made.splats, name) for name in _ARRAYS})
+        np.savez(out, **made)  # type: ignore[arg-type]
     return made
 
 
