@@ -40,7 +40,7 @@ class StreamCodec(FrameCodec):
     """
 
     quality: float = 50.0
-    dead_zone: float = 0.65
+    dead_zone: float = 0.55
     tune: int = 0
 
     name: ClassVar[str] = "stream"

@@ -18,7 +18,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 _ROUND = 0.02  # ln of an axis ratio below which a turn between the two axes shows nothing
 _TRIES = 4  # at the symbols of a turn
-_TRIVIAL = 0.25  # of a step: a change of all alike that is smaller is left to the residuals
+_TRIVIAL = 0.02  # of a step: below, a change of all alike is not told; above, a whole picture of it shows
 
 
 def _half_turns() -> tuple[tuple[tuple[int, ...], F64], ...]:
