@@ -36,7 +36,11 @@ class Judge(Protocol):
         ...
 
     def squared_error(self, original: Field, decoded: Field) -> float:
-        """Mean squared difference of the pictures; with photos, how much more the decoded one differs from them."""
+        """Mean squared difference of the pictures."""
+        ...
+
+    def lost(self, original: Field, decoded: Field) -> float:
+        """The same, or with photos how much more the decoded field's pictures differ from them (may be negative)."""
         ...
 
     def refine(

@@ -86,15 +86,21 @@ class FieldJudge:
         return Statistics(layers.moments(values), layers.rows(), plain)
 
     def squared_error(self, original: Field, decoded: Field) -> float:
-        """Mean squared difference of the two fields' pixels, colours clamped to [0, 1]; with photos, how much more the
-        decoded field's differ from these."""
-        if self._seen is None or self._seen[0] is not original:
-            self._seen = original, _opaque(model_of(original), self._trials)
-        before, after = self._seen[1], _opaque(model_of(decoded), self._trials)
+        """Mean squared difference of the two fields' pixels, colours clamped to [0, 1]."""
+        before, after = self._pictures(original, decoded)
+        return float(((after - before) ** 2).mean())
+
+    def lost(self, original: Field, decoded: Field) -> float:
+        """With photos, how much more the decoded field's pictures differ from them; without, ``squared_error``."""
+        before, after = self._pictures(original, decoded)
         if self._colours is None:
             return float(((after - before) ** 2).mean())
-        target = self._photographed
-        return float(((after - target) ** 2).mean() - ((before - target) ** 2).mean())
+        return float(((after - self._photographed) ** 2).mean() - ((before - self._photographed) ** 2).mean())
+
+    def _pictures(self, original: Field, decoded: Field) -> tuple[Tensor, Tensor]:
+        if self._seen is None or self._seen[0] is not original:
+            self._seen = original, _opaque(model_of(original), self._trials)
+        return self._seen[1], _opaque(model_of(decoded), self._trials)
 
     def refine(
         self, field: Field, steps: Mapping[str, Array], price: float, seconds: float, log: EventLog | None = None

@@ -55,7 +55,8 @@ def test_photos_are_judged_by_what_is_lost_against_them() -> None:
     field, views = hash_field(), cameras(3, size=12, radius=0.8)
     photos = [np.clip(255 * VolumeRenderer().render(field, v).rgb, 0, 255).astype(np.uint8) for v in views]
     judge = FieldJudge(views, photos=photos, rays=100, trials=300)
-    assert judge.squared_error(field, field) == 0
+    assert judge.lost(field, field) == 0
     other = hash_field(seed=1)
-    assert judge.squared_error(field, other) > 1e-3
-    assert judge.squared_error(other, field) < -1e-3
+    assert judge.lost(field, other) > 1e-3
+    assert judge.lost(other, field) < -1e-3
+    assert judge.squared_error(other, field) > 1e-3

@@ -6,7 +6,7 @@ is the same for all of them, and is scaled until the pictures have the error tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from gscompress.field import Array, Field, Spec
 from gscompress.field_statistics import Statistics
 from gscompress.hash_levels import Levels, levels_of, scales_of
 
+_Measure = Callable[[Field, Field], float]
 _ROUNDS = 4
 _CLOSE = 0.25  # decibels above the aim
 _PRICE = 1.3863  # 2 ln 2: squared error that a bit is worth, in units of what rounding costs per value
@@ -134,14 +135,15 @@ class _Parts:
         costs = {}
         with self._ctx.log.phase("share out the error", len(sizes)) as tick:
             for name, size in sizes.items():
-                costs[name] = self._search([name], {name: target / total}, target * size / total, 1.0)[0][name]
+                share = target * size / total
+                costs[name] = self._search([name], {name: target / total}, share, 1.0, judge.squared_error)[0][name]
                 tick(1)
         if tune:
             steps = {n: self._row_steps(n, costs[n]) for n in self._grids}
             price = _PRICE * float(np.mean([costs[n] for n in self._grids]))
             self._use(judge.refine(self._field, steps, price, tune, self._ctx.log))
         with self._ctx.log.phase("all parts together"):
-            return self._sorted(self._search(list(sizes), costs, target, _CLOSE)[1])
+            return self._sorted(self._search(list(sizes), costs, target, _CLOSE, judge.lost)[1])
 
     def _row_steps(self, name: str, cost: float) -> Array:
         assert self._statistics is not None
@@ -150,14 +152,14 @@ class _Parts:
         return np.repeat(tables.quarter_octaves(steps), levels.sizes).astype(np.float32)
 
     def _search(
-        self, names: list[str], costs: dict[str, float], target: float, close: float
+        self, names: list[str], costs: dict[str, float], target: float, close: float, measure: _Measure
     ) -> tuple[dict[str, float], dict[str, Table | Quantized]]:
         """Scale costs until rounding these parts makes an error within ``close`` dB below the target."""
         assert self._statistics is not None
         best: tuple[bool, float, dict[str, float], dict[str, Table | Quantized]] | None = None
         for _ in range(_ROUNDS):
             parts = {name: self._rounded(name, costs[name], self._statistics) for name in names}
-            off = self._decibels_off(parts, target)
+            off = self._decibels_off(parts, target, measure)
             if best is None or (off < 0, abs(off)) < best[:2]:
                 best = off < 0, abs(off), costs, parts
             if 0 <= off < close:
@@ -173,7 +175,7 @@ class _Parts:
         moments, rows = statistics.moments.get(name), statistics.rows.get(name)
         return matrices.quantize(self._layers[name], (12 * cost) ** 0.5, moments, rows)
 
-    def _decibels_off(self, parts: Mapping[str, Table | Quantized], target: float) -> float:
+    def _decibels_off(self, parts: Mapping[str, Table | Quantized], target: float, measure: _Measure) -> float:
         """How much better than the target the pictures are; negative: worse."""
         tensors = dict(self._field.tensors)
         for name, part in parts.items():
@@ -181,9 +183,7 @@ class _Parts:
                 tensors[name] = part.values(self._grids[name])
             else:
                 tensors.update(separated(tensors, name, part.values()))
-        judge = self._ctx.judge
-        assert judge is not None
-        error = judge.squared_error(self._original, Field(tensors, self._field.spec))
+        error = measure(self._original, Field(tensors, self._field.spec))
         return float(10 * np.log10(target / max(error, target * 1e-6)))
 
     def _sorted(self, parts: Mapping[str, Table | Quantized]) -> tuple[dict[str, Table], dict[str, Quantized]]:
