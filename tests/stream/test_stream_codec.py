@@ -56,9 +56,21 @@ def test_the_encoder_knows_exactly_what_decoders_have(codec: FrameCodec) -> None
 
 @pytest.mark.parametrize("degree", [0, 2])
 def test_what_stands_still_costs_next_to_nothing(degree: int) -> None:
-    # The first residual frame mends what the key frame rounded farthest; then nothing is left to say.
-    gop = gop_of([shell(2000, degree)] * 4, StreamCodec(quality=50))
-    assert max(gop.frame_sizes[2:]) < 60
+    # The first residual frames mend what the key frame rounded farthest; then nothing is left to say.
+    gop = gop_of([shell(2000, degree)] * 6, StreamCodec(quality=50))
+    assert max(gop.frame_sizes[1:]) < 0.15 * gop.frame_sizes[0]
+    assert max(gop.frame_sizes[4:]) < 60
+
+
+def test_what_all_share_is_not_lost_in_dead_zones() -> None:
+    still = shell(1000)
+    brighter = [
+        replace(still, splats=replace(still.splats, sh=still.splats.sh + np.float32(0.004 * t))) for t in range(6)
+    ]
+    codec = StreamCodec(quality=30)
+    last = decoded(brighter, codec, gop_of(brighter, codec))[-1]
+    first = decoded(brighter, codec, gop_of(brighter, codec))[0]
+    assert abs((last.splats.sh - first.splats.sh).mean() - 0.02) < 0.004
 
 
 def test_a_turn_of_the_whole_costs_little_and_a_bend_not_much_more() -> None:
