@@ -103,6 +103,7 @@ class CodedModel:
             self._quats,
             self._logits.parameter,
             self._plan.splats.sh,
+            self._plan.splats.extras,
         )
 
     def plan(self) -> Plan:

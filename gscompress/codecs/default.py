@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gscompress.codecs.base import Codec
+from gscompress.codecs.coded_model import CodedModel
 from gscompress.codecs.glance import glance
 from gscompress.codecs.importance import Importance, assess
 from gscompress.codecs.part import Shared
@@ -33,12 +34,16 @@ from gscompress.errors import UnreadableError
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
-from gscompress.tune.refine import COLOUR_ONLY, refine, steps_in
+from gscompress.tune.loop import fit
+from gscompress.tune.losses import squared
+from gscompress.tune.refine import refine, steps_in
+from gscompress.tune.splat_model import Rates
+from gscompress.tune.targets import targets
 
 PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
 # Qualities this far apart share pruning and sensitivities in a search; tuned ones more, since tuning takes a minute.
 _CLOSE, _CLOSE_TUNED = 1.5, 8.0
-_GEOMETRY_SHARE = 0.7  # of the tuning time goes to the whole scene, the rest to colours on the decoded geometry
+_GEOMETRY_SHARE = 0.5  # of the tuning time goes to the scene as it is, the rest to what the file decodes to
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class DefaultCodec(Codec):
     renders: judge by renders (when the Context has a renderer) rather than by opacity and size.
     prune: drop Gaussians that cost more bits than their removal costs picture, times this factor; 0 keeps all.
     tune: seconds of self-distillation on two typical cores (counted in steps, so that results repeat).
-    settle: rounds in which colours move until their rounding looks right; without them, or without renders,
+    settle: rounds in which colours move until their rounding looks right, without tuning; without them, or renders,
     diffusion: share of an SH coefficient's rounding error that the next Gaussian makes up for.
     layers: in how many steps of importance the Gaussians come, for a progressive file.
     part: most Gaussians that are coded as one unit.
@@ -89,15 +94,20 @@ class DefaultCodec(Codec):
         step = self.step / np.sqrt(max(len(scene), 1) * PARAMETERS)
         kept, importance = self._reduced(scene, ctx, tune, step)
         plan = Plan.make(kept.splats, importance, step, diffusion=self.diffusion, part=self.part, layers=self.layers)
-        if tune:
-            decoded = next(self.decode([chunk for chunk in plan.chunks() if chunk.kind != "BAND"]))
-            coarse = replace(kept, splats=replace(decoded.splats, sh=plan.splats.sh))
-            count = steps_in(tune * (1 - _GEOMETRY_SHARE), kept, ctx)
-            coloured = refine(coarse, scene, ctx, count, COLOUR_ONLY)
-            plan = replace(plan, splats=replace(plan.splats, sh=coloured.splats.sh))
+        if tune and len(kept):
+            return self._tuned(plan, scene, kept, ctx, step)
         if self.settle and ctx.renderer is not None and ctx.cameras and len(kept):
             plan = settled(plan, scene, glance(ctx), step, self.settle)
         return plan
+
+    def _tuned(self, plan: Plan, scene: Scene, kept: Scene, ctx: Context, step: float) -> Plan:
+        """The plan with values that were tuned with the codec in the loop, at the price that bits have on its slope."""
+        goals = targets(scene, replace(ctx, photos=()))
+        size = float(np.mean([goal.rgb.size for goal in goals]))
+        model = CodedModel(plan, kept, Rates(), price=2 * np.log(2) / 12 * step**2 * size)
+        count = steps_in(self.tune * (1 - _GEOMETRY_SHARE), kept, ctx)
+        fit(model, goals, ctx, count, loss=squared, title="Tuning what the file decodes to")
+        return replace(model.plan(), diffusion=0.0)
 
     def _reduced(self, scene: Scene, ctx: Context, tune: float, step: float) -> tuple[Scene, Importance]:
         """The Gaussians that stay, tuned, and what they are worth. A search over qualities reuses those of one close

@@ -48,12 +48,20 @@ def test_settling_changes_nothing_but_colours() -> None:
     assert not np.array_equal(plans[0].splats.sh, plans[1].splats.sh)
 
 
-def test_settling_leaves_an_empty_scene_and_one_without_views_alone() -> None:
-    codec = DefaultCodec(settle=2)
+def test_settling_and_tuning_leave_an_empty_scene_and_one_without_views_alone() -> None:
     empty = Scene(SCENE.splats.take(np.zeros(0, np.int64)))
-    assert len(codec.decode_whole(codec.encode(empty, replace(CTX, memo={})))) == 0
+    for codec in (DefaultCodec(settle=2), DefaultCodec(tune=0.3)):
+        assert len(codec.decode_whole(codec.encode(empty, replace(CTX, memo={})))) == 0
     a, b = (list(DefaultCodec(settle=n).encode(SCENE, Context())) for n in (0, 2))
     assert [c.streams for c in a] == [c.streams for c in b]
+
+
+@pytest.mark.parametrize("degree", [0, 3])
+def test_columns_move_along_with_their_rows_through_tuning(degree: int) -> None:
+    splats = replace(SCENE.splats.with_sh_degree(degree), extras={"row": np.arange(len(SCENE))})
+    plan = DefaultCodec(prune=3.0, tune=0.3, layers=2).plan(replace(SCENE, splats=splats), replace(CTX, memo={}))
+    apart = np.linalg.norm(plan.splats.means - SCENE.splats.means[plan.splats.extras["row"]], axis=1)
+    assert np.median(apart) < 0.01 * np.ptp(SCENE.splats.means, axis=0).max()
 
 
 @pytest.mark.parametrize(("width", "wanted"), [(100, 100), (400, 320), (700, 350), (4000, 480)])
