@@ -3,7 +3,8 @@
 Every attribute of frame t is that of frame t - 1 plus D(l): integer latents l per Gaussian, a linear decoder D per
 attribute and frame, tuned against renders with the gradient passed straight through the rounding. Positions move by a
 full-precision residual behind a hard-concrete gate, whose first guess comes from the view-space gradient difference:
-where the frame before, rendered against the new pictures, pulls harder than against its own.
+where the frame before, rendered against the new pictures, pulls harder than against its own, and where the matching
+says that a Gaussian has moved by more than a position step.
 
 As in the paper: numbers of latents, gate constants and rates, float32 shifts and decoders, no prediction. Otherwise
 than there: key frames are the default codec's; the tuning starts from matched Gaussians instead of from zero, because
@@ -107,10 +108,11 @@ class _Encoder(MatchedEncoder):
         goal = {name: np.asarray(getattr(target, name)).reshape(len(state), -1) for name in (*LATENTS, "means")}
         goal["quats"] = _same_side(goal["quats"], state.quats)
         ctx = Context(self.ctx.seed, self.ctx.log, self.ctx.renderer, self.ctx.cameras[: self._codec.views])
-        likely = np.full(len(state), 0.9)
+        far = np.linalg.norm(goal["means"] - state.means, axis=1)
+        likely = far / (far + state.grain)
         if ctx.renderer is not None and ctx.cameras:
             moved = gradient_difference(state.scene(), before, now, ctx)
-            likely = moved / np.maximum(moved + np.median(moved), 1e-30)
+            likely = np.maximum(likely, moved / np.maximum(moved + np.median(moved), 1e-30))
         model = QueenModel(state, goal, likely, step, self._codec.lasso, ctx.seed)
         if ctx.renderer is not None and ctx.cameras:
             aims = [rendered(ctx.renderer, now, camera) for camera in ctx.cameras]

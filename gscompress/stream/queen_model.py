@@ -80,9 +80,10 @@ class QueenModel:
                 self.latents[name] = Latents(goal[name] - now, count, step[name], self._rng)
         unit = float(np.median(state.grain)) if len(state) else 1.0
         self._unit = unit
-        self._shift = SparseAdam(((goal["means"] - state.means) / unit).astype(np.float32))
         odds = np.clip(likely, 0.01, 0.99)
         self._gate = SparseAdam(np.log(odds / (1 - odds))[:, None].astype(np.float32))
+        matched = (goal["means"] - state.means) / unit / np.maximum(self.gates(), 0.25)[:, None]
+        self._shift = SparseAdam(matched.astype(np.float32))
         self._open = self._slope = np.zeros(len(state))
 
     def gates(self) -> F64:

@@ -17,6 +17,7 @@ from gscompress.stream.state import State, luma_chroma
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 _ROUND = 0.02  # ln of an axis ratio below which a turn between the two axes shows nothing
+_SH_ZONE = 1.6  # dead zones: key frames hand rounding errors of SH on, so theirs are larger than half a step
 _TRIES = 4  # at the symbols of a turn
 _TRIVIAL = 0.02  # of a step: below, a change of all alike is not told; above, a whole picture of it shows
 
@@ -84,7 +85,8 @@ class Target:
         if self.sh.shape[1]:
             basis, off = state.shared.basis, (self.sh - state.sh).astype(np.float32)
             out["sh"] = basis.analyse(off.reshape(len(off), off.shape[1] // 3, 3)) / steps.sh
-        rounded = {name: _rounded(values, dead_zone) for name, values in out.items()}
+        wide = {"sh": _SH_ZONE * dead_zone}
+        rounded = {name: _rounded(values, wide.get(name, dead_zone)) for name, values in out.items()}
         rounded["shape"][:, 3:6] = _settled(gibbs, rounded["shape"][:, 3:6], steps.shape[:, 3:6], dead_zone, state)
         return rounded
 
