@@ -1,6 +1,7 @@
 """What each mechanism of the default codec saves: bytes at equal PSNR with it and without it, and the seconds it adds.
 
     python scripts/ablate_default.py SCENE [--cameras FILE] [--width PIXELS] [--tune SECONDS] [--only TEXT]
+        [--qualities 20 35 50 65]
 
 Encodes with generated views, judges by every 8th of the given cameras or by other generated ones, in pictures of that
 width, and prints a Markdown table. The gap is that between the mean and the worst view, in dB, mean over all qualities.
@@ -30,8 +31,6 @@ from gscompress.metrics import eight_bit, psnr
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
 from gscompress.viewpoints import for_encoding, generate
-
-QUALITIES = (20.0, 35.0, 50.0, 65.0)
 
 
 @contextmanager
@@ -63,11 +62,13 @@ def large_views(ctx: Context) -> Context:
     return replace(ctx, cameras=ctx.cameras[:24])
 
 
-def curve(codec: Callable[[float], DefaultCodec], scene: Scene, ctx: Context, held_out: list[Camera]) -> Any:
-    """(len(QUALITIES), 3): bytes, mean and worst PSNR; and the median of encoding seconds."""
+def curve(
+    codec: Callable[[float], DefaultCodec], qualities: list[float], scene: Scene, ctx: Context, held_out: list[Camera]
+) -> Any:
+    """(len(qualities), 3): bytes, mean and worst PSNR; and the median of encoding seconds."""
     renderer, points, seconds = CpuRenderer(), [], []
     wanted = [eight_bit(renderer.render(scene, c).rgb) for c in held_out]
-    for quality in QUALITIES:
+    for quality in qualities:
         ctx.memo.clear()
         started = time.perf_counter()
         chunks = list(codec(quality).encode(scene, ctx))
@@ -96,7 +97,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=240)
     parser.add_argument("--tune", type=float, default=0.0)
     parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--qualities", type=float, nargs="+", default=[20.0, 35.0, 50.0, 65.0])
     options = parser.parse_args()
+    qualities = options.qualities
     scene = gscompress.read(options.scene)
     ctx = Context(renderer=CpuRenderer(), cameras=for_encoding(scene))
     held_out = load_cameras(options.cameras)[::8] if options.cameras else generate(scene, 24, offset=1)
@@ -110,7 +113,10 @@ def main() -> None:
             lambda q: DefaultCodec(quality=q - 8, renders=False, prune=0.0),
             None,
         ),
-        "per-Gaussian steps (against one step per attribute)": (plain, (default, "assess", one_class)),
+        "per-Gaussian steps (against one step per attribute)": (
+            lambda q: DefaultCodec(quality=q + 16),
+            (default, "assess", one_class),
+        ),
         "a class for colour besides that for shape": (plain, (default, "assess", shared_class)),
         "finer classes where outliers need them": (plain, (plan, "_OUTLIERS", 1.0)),
         "48 small views (against 24 large ones)": (plain, (default, "glance", large_views)),
@@ -122,7 +128,7 @@ def main() -> None:
         "contexts from neighbours in space": (plain, (skeleton, "nearest_earlier", no_neighbours)),
         "one layer (against three layers of importance)": (lambda q: DefaultCodec(quality=q, layers=3), None),
     }
-    full, seconds = curve(plain, scene, ctx, held_out)
+    full, seconds = curve(plain, qualities, scene, ctx, held_out)
     print(
         f"| mechanism | bytes saved at equal PSNR | encode seconds (all: {seconds:.1f}) | gap (all: {gap(full):.1f}) |"
     )
@@ -134,13 +140,15 @@ def main() -> None:
         # The encoder looks neighbours up in one module, the decoder in another.
         twin = patched(part, *patch[1:]) if patch and patch[0] is skeleton else nullcontext()
         with twin, patched(*patch) if patch else nullcontext():
-            without, cost = curve(codec, scene, ctx, held_out)
+            without, cost = curve(codec, qualities, scene, ctx, held_out)
         reference = diffused if "without settling" in name else full
         diffused = without if "against error diffusion" in name else diffused
         saving = f"{saved(reference, without):.1f} % | {seconds - cost:+.1f} | {gap(without):.1f}"
         print(f"| {name} | {saving} |", flush=True)
     if options.tune:
-        tuned, cost = curve(lambda q: DefaultCodec(quality=q, prune=3.0, tune=options.tune), scene, ctx, held_out)
+        tuned, cost = curve(
+            lambda q: DefaultCodec(quality=q, prune=3.0, tune=options.tune), qualities, scene, ctx, held_out
+        )
         print(f"| tuning, {options.tune:g} s | {saved(tuned, full):.1f} % | {cost - seconds:+.1f} | {gap(tuned):.1f} |")
     print("\n" + ", ".join(f"{int(size):,} B at {mean:.2f} dB (worst {worst:.2f})" for size, mean, worst in full))
 
