@@ -35,7 +35,7 @@ class MlpCodec(FieldCodec):
     version: ClassVar[int] = 1
     cites: ClassVar[str] = "Frantar et al. 2022 (GPTQ); Zhang et al. 2024 (COMQ)"
     handles: ClassVar[frozenset[str]] = frozenset({"mlp"})
-    quality: float = 52.5
+    quality: float = 57.5
 
     def encode(self, field: Field, ctx: FieldContext) -> Iterator[Chunk]:
         layers = {name: augmented(field.tensors, name) for name in layer_names(field.tensors)}
