@@ -65,7 +65,7 @@ class Compact3dgsCodec(Codec):
 
     mask: float = 0.03
     masking: int = 700
-    distil: int = 1500
+    distil: int = 600
     joint: int = 1400
     settle: int = 500
     levels: int = 16
