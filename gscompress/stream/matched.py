@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from gscompress.scene import Scene
 from gscompress.stream.base import FrameDecoder, FrameEncoder, Streams
 from gscompress.stream.births import encode_gone, encode_new, with_new, without_gone
 from gscompress.stream.keyframe import decode_key, encode_key
-from gscompress.stream.retarget import retarget
+from gscompress.stream.retarget import picture_error, retarget
 from gscompress.stream.state import State
 from gscompress.stream.target import Target
 from gscompress.stream.tracking import match
@@ -24,6 +24,8 @@ from gscompress.stream.tracking import match
 I64 = npt.NDArray[np.int64]
 _MOST_NEW = 0.4  # share of new Gaussians from which a key frame is the better way
 _PRUNE = 0.1  # of key frames, less than for a still scene: what the views miss now may turn towards them later
+_YOUNG, _WATCHED = 5, 4  # residual frames before a sagging picture ends a group; views that it is watched in
+_PERFECT = 1e-7  # mean squared error below which nothing is worth a key frame
 _DEAR = 0.4  # of the key frame's bytes: a residual frame above is tried by optimisation
 
 
@@ -71,16 +73,18 @@ class MatchedEncoder(FrameEncoder):
     """Follows every row that the decoder has through the source frames. Source rows that the key frame's codec gave up
     stay given up for as long as they can be followed.
 
-    largest: share of the key frame's bytes above which a residual frame gives way to a key frame.
+    largest: share of the key frame's bytes above which a residual frame gives way to a key frame. sag: dB below the
+    key frame's picture at which it does, too.
     """
 
     largest: ClassVar[float] = np.inf
+    sag: float = np.inf
 
     def __init__(self, quality: float, ctx: Context, decoder: MatchedDecoder, updates: int = 0) -> None:
         """updates: of tuning for a frame that matching does not explain, 0 for none."""
         self.ctx, self.decoder, self._updates = ctx, decoder, updates
         self._keys = DefaultCodec(quality=quality, prune=_PRUNE)
-        self._key_bytes = 0
+        self._key_bytes, self._age, self._level = 0, 0, 0.0
         self._source: Scene | None = None
         self._of: I64 = np.zeros(0, np.int64)  # source row of every row that the decoder has
         self._motion: npt.NDArray[np.float64] | None = None
@@ -97,7 +101,8 @@ class MatchedEncoder(FrameEncoder):
         streams, self._of = encode_key(scene, self._keys, self.ctx)
         self._key_bytes = _size(streams)
         self.decoder.key(streams)
-        self._source = scene
+        self._source, self._age = scene, 0
+        self._level = self._error(scene)
         return streams
 
     def residual(self, scene: Scene) -> Streams | None:
@@ -124,8 +129,18 @@ class MatchedEncoder(FrameEncoder):
         if streams is None or _size(streams) > self.largest * self._key_bytes:
             return None
         self.decoder.residual(streams)
+        self._age += 1
+        if self._age >= _YOUNG and self._error(scene) > 10 ** (self.sag / 10) * max(self._level, _PERFECT):
+            return None
         self._of, self._motion, self._source = of, aim.motion, aim.source
         return streams
+
+    def _error(self, scene: Scene) -> float:
+        """Of the decoder's picture, where that matters and can be told."""
+        if not np.isfinite(self.sag) or self.ctx.renderer is None or not self.ctx.cameras:
+            return 0.0
+        few = replace(self.ctx, cameras=self.ctx.cameras[:_WATCHED])
+        return picture_error(replace(self.scene(), frame=scene.frame, model=scene.model), scene, few)
 
     def _encoded(self, aim: Aim, before: Scene) -> tuple[dict[str, bytes] | None, I64]:
         """The streams if there is a way, and the source row of every row that a decoder has after them."""

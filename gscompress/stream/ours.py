@@ -37,11 +37,13 @@ class StreamCodec(FrameCodec):
     dead_zone: residuals below so many steps are dropped; above 0.5 it keeps Gaussians from flickering between steps.
     tune: updates of tracking by optimisation, for frames whose Gaussians are not those of the frame before (a key frame
     each otherwise); needs a renderer.
+    sag: dB by which a picture may be worse than its key frame's before a new one comes; needs a renderer, too.
     """
 
     quality: float = 50.0
     dead_zone: float = 0.55
     tune: int = 0
+    sag: float = 1.5
 
     name: ClassVar[str] = "stream"
     version: ClassVar[int] = 1
@@ -66,7 +68,7 @@ class _Encoder(MatchedEncoder):
 
     def __init__(self, codec: StreamCodec, ctx: Context) -> None:
         super().__init__(codec.quality, ctx, _Decoder(), codec.tune)
-        self._dead_zone = codec.dead_zone
+        self._dead_zone, self.sag = codec.dead_zone, codec.sag
 
     def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes] | None:
         step = _NODE_STEP * float(np.median(state.grain)) if len(state) else 1.0

@@ -49,11 +49,11 @@ def retarget(
         starts.append(state.moved(replace(Change.none(len(state.graph)), whole=motion)))
     scenes = [replace(start.scene(), frame=goal.frame, model=goal.model) for start in starts]
     few = replace(ctx, cameras=ctx.cameras[:4])
-    tuned = refine(min(scenes, key=lambda scene: _error(scene, goal, few)), goal, ctx, updates)
+    tuned = refine(min(scenes, key=lambda scene: picture_error(scene, goal, few)), goal, ctx, updates)
     rows = len(tuned)
     added = goal.splats.take(_missing(tuned, goal, ctx))
     more = replace(tuned, splats=concatenated([tuned.splats, replace(added, extras={})]))
-    error, error_with = _error(tuned, goal, ctx), _error(more, goal, ctx)
+    error, error_with = picture_error(tuned, goal, ctx), picture_error(more, goal, ctx)
     if error_with < error:
         tuned, error = more, error_with
     if -10 * np.log10(max(error, 1e-12)) < wanted - _LOWEST:
@@ -77,8 +77,8 @@ def _missing(tuned: Scene, goal: Scene, ctx: Context) -> npt.NDArray[np.int64]:
     return np.sort(worst[covered[worst] > _OUTSTANDING * covered.mean()])
 
 
-def _error(scene: Scene, goal: Scene, ctx: Context) -> float:
-    """Mean squared difference of renders."""
+def picture_error(scene: Scene, goal: Scene, ctx: Context) -> float:
+    """Mean squared difference of renders over ``ctx.cameras``. Raises UsageError without a renderer."""
     renderer = ctx.need_renderer("tracking by optimisation")
     pairs = ((renderer.render(scene, c).rgb, renderer.render(goal, c).rgb) for c in ctx.cameras)
     return float(np.mean([np.square(np.clip(a, 0, 1) - np.clip(b, 0, 1)).mean() for a, b in pairs]))
