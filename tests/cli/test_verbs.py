@@ -58,7 +58,7 @@ def test_compress_reports_sizes_and_where_the_bytes_went(tmp_path: Path, capsys:
     facts = report(capsys, "compress", FRUIT, out, "--preset", "lossless", "--do", "sh:degree=1")
     assert facts["output_bytes"] == out.stat().st_size == facts["ledger"]["total_bytes"]
     assert facts["input_bytes"] == FRUIT.stat().st_size
-    assert facts["recipe"]["transforms"] == [{"name": "sh", "config": {"degree": 1}}]
+    assert facts["recipe"]["transforms"] == [{"name": "sh", "config": {"degree": 1, "refit": 0}}]
     assert "sh2" not in facts["ledger"]["bytes_per_attribute"]
 
 
