@@ -57,6 +57,8 @@ def test_an_interrupted_run_exits_with_130_and_leaves_nothing(tmp_path: Path) ->
         "LosslessCodec.encode = lambda *a: (print('busy', flush=True), time.sleep(30));"
         "from gscompress.cli.main import main; main()"
     )
+    # A shell that starts the tests in the background has them ignore interrupts, which is inherited.
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {code}"
     command = [sys.executable, "-c", code, "compress", str(FRUIT), str(tmp_path / "a.gscz"), "--preset", "lossless"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

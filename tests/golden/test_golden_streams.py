@@ -28,4 +28,6 @@ def test_a_golden_stream_decodes_as_it_did(path: Path) -> None:
 
 def test_every_version_of_a_stream_codec_has_a_golden_stream() -> None:
     there = {path.stem for path in FILES}
-    assert {f"{name}-v{STREAM_CODECS.get(name).version}" for name in STREAM_CODECS} <= there
+    ours = [codec for codec in map(STREAM_CODECS.get, STREAM_CODECS) if codec.__module__.startswith("gscompress.")]
+    assert len(ours) >= 3
+    assert {f"{codec.name}-v{codec.version}" for codec in ours} <= there

@@ -118,12 +118,15 @@ def test_another_rendition_stands_in_for_one_that_is_lost(tmp_path: Path) -> Non
 
     async def work() -> None:
         async with FaultyServer(tmp_path / "s", fault) as server:
-            frames = await play(server.url, HASTY)
-            assert held(frames, 12 * GOP) == set()
-            assert {frame.rendition for frame in frames} == {"q20"}
-            assert any(path.startswith("q90/0") for path in server.asked)
+            for _ in range(5):  # a busy machine may measure so little throughput that the better one is never tried
+                frames = await play(server.url, HASTY)
+                assert held(frames, 12 * GOP) == set()
+                assert {frame.rendition for frame in frames} == {"q20"}
+                if any(path.startswith("q90/0") for path in server.asked):
+                    return
+            raise AssertionError("the better rendition was never tried")
 
-    within(10, work)
+    within(30, work)
 
 
 def test_a_lost_beginning_is_left_out_and_a_stream_without_any_good_group_is_an_error(tmp_path: Path) -> None:
