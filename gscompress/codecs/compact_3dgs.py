@@ -63,7 +63,7 @@ class Compact3dgsCodec(Codec):
     entries are rounded to. stages, codes: of the residual codes.
     """
 
-    mask: float = 0.03
+    mask: float = 0.025
     masking: int = 700
     distil: int = 600
     joint: int = 1400
