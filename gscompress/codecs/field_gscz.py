@@ -12,8 +12,8 @@ import numpy as np
 
 from gscompress.codecs.field_codec import FieldCodec, FieldContext, Shapes
 from gscompress.codecs.field_codecs import FIELD_CODECS
-from gscompress.codecs.gscz import damage_reported
-from gscompress.config import from_config, to_config
+from gscompress.codecs.gscz import build, damage_reported
+from gscompress.config import to_config
 from gscompress.container import writer
 from gscompress.container.reader import Reader
 from gscompress.errors import UnreadableError, UsageError
@@ -72,7 +72,7 @@ def facts(reader: Reader) -> FieldFacts:
         stored, codec = reader.header["field"], reader.header["codec"]
         spec = Spec(stored["kind"], str(stored["source"]), dict(stored["geometry"]))
         shapes = _shapes(stored["tensors"])
-        built = _build(str(codec["name"]), codec["version"], codec["config"])
+        built = build(FIELD_CODECS, "field codec", str(codec["name"]), codec["version"], codec["config"])
         known = FieldFacts(spec, shapes, dict(stored["meta"]), built, str(reader.header.get("writer", "")))
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise UnreadableError(f"the header is incomplete or malformed ({error}): the file is corrupt") from None
@@ -102,15 +102,6 @@ def _shapes(table: Any) -> Shapes:
     if len(out) != len(table) or len(out) > _MOST_TENSORS:
         raise ValueError("tensors repeat, or are too many")
     return out
-
-
-def _build(name: str, version: Any, config: dict[str, Any]) -> FieldCodec:
-    if name not in FIELD_CODECS:
-        raise UnreadableError(f"the file needs the field codec '{name}', which this gscompress does not have: upgrade")
-    cls = FIELD_CODECS.get(name)
-    if not isinstance(version, int) or version > cls.version:
-        raise UnreadableError(f"the file needs version {version} of the field codec '{name}': upgrade gscompress")
-    return from_config(cls, config)
 
 
 def _check(tensors: Mapping[str, Array], shapes: Shapes) -> None:

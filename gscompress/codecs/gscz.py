@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from gscompress.codecs import CODECS
 from gscompress.codecs.base import Codec
@@ -23,8 +23,10 @@ from gscompress.events import EventLog
 from gscompress.formats.base import Format
 from gscompress.frame import Frame
 from gscompress.recipe import Recipe
+from gscompress.registry import Registry
 from gscompress.scene import Scene
 
+_C = TypeVar("_C")
 # What numpy, struct and the byte compressors raise when a codec meets bytes that no encoder wrote. MemoryError too:
 # a count that passed the codec's own check may still be more than this machine has.
 _DAMAGE = (ArithmeticError, LookupError, ValueError, TypeError, struct.error, lzma.LZMAError, MemoryError)
@@ -67,7 +69,7 @@ def facts(reader: Reader) -> Facts:
         meta, recipe = scene["meta"], reader.header.get("recipe", {})
         gaussians, sh_degree = scene["gaussians"], scene["sh_degree"]
         frame, model, version = Frame(scene["frame"]), scene["model"], codec["version"]
-        built = _build(codec["name"], version, codec["config"])
+        built = build(CODECS, "codec", codec["name"], version, codec["config"])
     except (KeyError, TypeError, AttributeError, UsageError) as error:
         raise UnreadableError(f"the header is incomplete or malformed ({error}): the file is corrupt") from None
     whole = all(isinstance(value, int) and value >= 0 for value in (gaussians, sh_degree))
@@ -175,10 +177,11 @@ def _declared(codec: Codec, scene: Scene, ctx: Context) -> Iterator[Chunk]:
         yield chunk
 
 
-def _build(name: str, version: int, config: dict[str, Any]) -> Codec:
-    if name not in CODECS:
-        raise UnreadableError(f"the file needs the codec '{name}', which this gscompress does not have: upgrade")
-    cls = CODECS.get(name)
-    if not isinstance(version, int) or version > cls.version:
-        raise UnreadableError(f"the file needs version {version} of the codec '{name}': upgrade gscompress")
+def build(known: Registry[type[_C]], what: str, name: str, version: Any, config: dict[str, Any]) -> _C:
+    """The codec that a file asks for. what: what to call it in errors. Raises UnreadableError."""
+    if name not in known:
+        raise UnreadableError(f"the file needs the {what} '{name}', which this gscompress does not have: upgrade")
+    cls = known.get(name)
+    if not isinstance(version, int) or version > cls.version:  # type: ignore[attr-defined]
+        raise UnreadableError(f"the file needs version {version} of the {what} '{name}': upgrade gscompress")
     return from_config(cls, config)

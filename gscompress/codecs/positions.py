@@ -16,7 +16,6 @@ from gscompress.errors import UnreadableError
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 _GRID = 1 << 30
-_LOG2E = 1.4426950408889634
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from gscompress.entropy.neighbours import nearest_earlier
 from gscompress.entropy.octree import decode_tree
 from gscompress.entropy.plane import Shape, Side
 from gscompress.errors import UnreadableError
+from gscompress.quant.exact import LOG2E
 from gscompress.scene import Splats
 
 F32 = npt.NDArray[np.float32]
@@ -36,7 +37,6 @@ I64 = npt.NDArray[np.int64]
 _INFO = struct.Struct("<IBI")  # Gaussians, SH degree, codes
 _SYMBOLS = Shape(columns=1, first_classes=1, second_classes=1, signed=False)
 _OCTAVES_BELOW = 5.0  # a position's cell is this many octaves smaller than the Gaussian's second largest scale
-_LOG2E = 1.4426950408889634
 _LARGEST = 65504.0  # of half precision
 _BYTES_PER_ROW = 2  # no file has fewer: more Gaussians than half its bytes are a lie
 
@@ -128,7 +128,7 @@ def _flat(sh: F32) -> F32:
 def _wanted(box: Box, scales: F32) -> I64:
     """Binary levels of each position. scales: (N, 3) decoded log scales."""
     middle = np.clip(np.sort(scales.astype(np.float64), axis=1)[:, 1], -60, 60)
-    return wanted_levels(box, np.floor(middle * _LOG2E) - _OCTAVES_BELOW)
+    return wanted_levels(box, np.floor(middle * LOG2E) - _OCTAVES_BELOW)
 
 
 def _below(limit: int, symbols: I64) -> I64:
