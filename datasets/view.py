@@ -65,15 +65,18 @@ class View:
         return pixels if self.lens is None or self.lens.straight else self.lens.straighten(pixels, self.camera)
 
     def at_width(self, width: int | None) -> View:
-        """The same view ``width`` pixels wide; None keeps the size, limited to ``LARGEST_SIDE``."""
+        """The same view ``width`` pixels wide; None keeps the size, limited to ``LARGEST_SIDE``.
+
+        That limit cuts fractions off as 3DGS does: its garden is 1600x1036 pixels, which rounding would make 1037.
+        """
         camera = self.camera
-        scale = (
-            min(1.0, LARGEST_SIDE / max(camera.width, camera.height)) if width is None else width / self.camera.width
-        )
-        if scale == 1:
+        if width is None:
+            down = max(camera.width, camera.height) / LARGEST_SIDE
+            size = int(camera.width / down), int(camera.height / down)
+            return self if down <= 1 else replace(self, camera=camera.resized(*(max(1, side) for side in size)))
+        if width == camera.width:
             return self
-        size = max(1, round(camera.width * scale)), max(1, round(camera.height * scale))
-        return replace(self, camera=camera.resized(*size))
+        return replace(self, camera=camera.resized(width, max(1, round(camera.height * width / camera.width))))
 
 
 def hold_out(views: Sequence[View]) -> list[View]:

@@ -12,9 +12,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from gscompress.bench.machine import describe
 from gscompress.bench.plan import Rules, SceneSpec, codec_specs
 from gscompress.bench.run import run
-from gscompress.bench.tables import markdown
+from gscompress.bench.tables import markdown, measured_on
 from gscompress.cli.bench import report
 from gscompress.events import Event, EventLog, Message
 
@@ -78,7 +79,10 @@ def publish(out: Path, specs: list[SceneSpec], rules: Rules, log: EventLog) -> N
         shutil.copyfile(out / "results" / "scenes" / f"{scene.name}.csv", docs / "benchmarks" / f"{scene.name}.csv")
     page = docs / "benchmarks.md"
     before, _, rest = page.read_text("utf-8").partition(START)
-    page.write_text(f"{before}{START}\n\n{markdown(found, 'spz')}\n{END}{rest.partition(END)[2]}", "utf-8")
+    page.write_text(
+        f"{before}{START}\n\n{measured_on(found, describe())}\n{markdown(found, 'spz')}\n{END}{rest.partition(END)[2]}",
+        "utf-8",
+    )
 
 
 def say(event: Event) -> None:

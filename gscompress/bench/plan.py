@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from gscompress.bench.peers import PEERS, USUAL, ordered
 from gscompress.bench.peers.base import Peer, Point
+from gscompress.bench.standard import locate
 from gscompress.errors import UnreadableError, UsageError
 from gscompress.events import EventLog
 
@@ -53,8 +54,8 @@ class Rules:
     """How everything is measured.
 
     protocol: "self" (against the original's renders), "photos" (against held-out photos), "3dgs-zip" (the same by the
-    survey's rules: photos at most 1600 pixels a side, LPIPS with VGG). views, size: of generated cameras. repeat:
-    runs of every cell, of which times are medians. timeout: seconds for one process.
+    survey's rules: SSIM with zero borders, LPIPS with VGG where its weights are). views, size: of generated cameras.
+    repeat: runs of every cell, of which times are medians. timeout: seconds for one process.
     """
 
     protocol: Protocol = "self"
@@ -98,6 +99,9 @@ def scene_specs(
     notes: Mapping[str, str] | None = None,
 ) -> list[SceneSpec]:
     """Scenes named after their files. cameras, photos: one path if there is one scene, else ``NAME=PATH`` each.
+
+    One folder of photos may hold the data sets of all scenes, each in a folder of its name. A trainer's
+    ``garden/point_cloud/iteration_30000/point_cloud.ply`` is called garden.
 
     Raises UsageError for names that clash or are unknown, UnreadableError for files that are not there.
     """
@@ -163,6 +167,9 @@ def install_hints() -> Iterator[tuple[Peer, str | None]]:
 
 def _stem(path: Path) -> str:
     lower = path.name.lower()
+    outer = path.resolve().parent.parent
+    if lower == "point_cloud.ply" and outer.name == "point_cloud" and outer.parent.name:
+        return outer.parent.name
     for suffix in _SUFFIXES:
         if lower.endswith(suffix):
             return path.name[: -len(suffix)]
@@ -171,6 +178,12 @@ def _stem(path: Path) -> str:
 
 def _assign(what: str, wishes: Sequence[str], scenes: Mapping[str, Path]) -> dict[str, Path]:
     out = {}
+    if what == "--data" and len(wishes) == 1 and "=" not in wishes[0] and Path(wishes[0]).is_dir():
+        found = {name: locate(Path(wishes[0]), name) for name in scenes}
+        if len(scenes) == 1 or Path(wishes[0]) not in found.values():
+            return found
+        lost = next(name for name, folder in found.items() if folder == Path(wishes[0]))
+        raise UnreadableError(f"{wishes[0]}: holds no folder '{lost}' with cameras")
     for wish in wishes:
         name, equals, path = wish.partition("=")
         if not equals and len(scenes) == 1:

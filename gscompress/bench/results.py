@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,20 @@ class Delta:
     bd_rate: float | None
     bd_psnr: float | None
     bd_rate_cubic: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Percent more (negative: fewer) bytes of one of our curves at the PSNR of an anchor.
+
+    The BD-rate; with ``points``, the geometric mean over so many points of an anchor without a curve in our range.
+    """
+
+    scene: str
+    codec: str
+    anchor: str
+    percent: float
+    points: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,22 @@ def deltas(scenes: Sequence[SceneResults], anchor: str) -> Iterator[Delta]:
             if codec != anchor and len(test) > 1 and len(base) > 1:
                 gaps = bd_rate(base, test), bd_psnr(base, test), bd_rate(base, test, "cubic")
                 yield Delta(scene.name, codec, anchor, *gaps)
+
+
+def margins(scenes: Sequence[SceneResults], ours: str, anchors: Sequence[str]) -> Iterator[Margin]:
+    """One of our curves against each anchor on each scene, where they have any PSNR in common."""
+    for scene in scenes:
+        mine = scene.curve(ours)
+        for anchor in anchors:
+            base = scene.curve(anchor)
+            percent = bd_rate(base, mine) if len(base) > 1 and len(mine) > 1 else None
+            if percent is not None:
+                yield Margin(scene.name, ours, anchor, percent, None)
+                continue
+            pairs = [(rate_at(mine, psnr), rate) for rate, psnr in zip(base.rates, base.psnrs, strict=True)]
+            gaps = [math.log(here / there) for here, there in pairs if here is not None]
+            if gaps:
+                yield Margin(scene.name, ours, anchor, math.expm1(sum(gaps) / len(gaps)) * 100, len(gaps))
 
 
 def equals(scenes: Sequence[SceneResults], ours: str = "default") -> Iterator[Equal]:

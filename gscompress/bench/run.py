@@ -43,6 +43,8 @@ def run(
     with log.phase("prepare scenes", len(scenes)) as done:
         for scene in scenes:
             facts = prepare(folder, scene, rules)
+            for text in facts["warnings"]:
+                log.warn(f"{scene.name}: {text}")
             cells += [Cell(scene, spec.name, point) for spec in there for point in spec.points(facts["sh_degree"])]
             largest = max(largest, facts["bytes"])
             done(1)
@@ -159,8 +161,7 @@ def _measured(
         for task, job in (("encode", encode), ("decode", {**decode, "score": number == 0})):
             out = process.work(task, job, place, rules.timeout, threads)
             if "error" in out:
-                status = "timeout" if out.get("timed_out") else "failed"
-                return {"status": status, "error": out["error"], "log": str(Path(CELLS) / cell.folder / "log.txt")}
+                return _failure(cell, out)
             runs[task].append(out)
     first = runs["decode"][0]
     scores = {key: first.get(key) for key in ("psnr", "identical", "ssim", "lpips", "worst", "psnr_per_view", "fps")}
@@ -172,6 +173,17 @@ def _measured(
         **scores,
         **{task: _median(costs) for task, costs in runs.items()},
         "warnings": sorted({text for costs in runs.values() for one in costs for text in one["warnings"]}),
+    }
+
+
+def _failure(cell: Cell, out: dict[str, Any]) -> dict[str, Any]:
+    """Why a cell has no result, and what to look at instead where that is known."""
+    late, stand_in = out.get("timed_out"), PEERS.get(cell.codec).stand_in
+    instead = f"; {PEERS.get(stand_in).title} stands in for it" if late and stand_in else ""
+    return {
+        "status": "timeout" if late else "failed",
+        "error": out["error"] + instead,
+        "log": str(Path(CELLS) / cell.folder / "log.txt"),
     }
 
 

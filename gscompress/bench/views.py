@@ -12,30 +12,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.bench import standard
 from gscompress.bench.plan import Rules
 from gscompress.camera import Camera
-from gscompress.comparison import VISIBLE, nothing_seen, picture
+from gscompress.comparison import VISIBLE, Colour, nothing_seen, picture
 from gscompress.errors import UsageError
 from gscompress.events import EventLog
 from gscompress.scene import Scene
 
 U8 = npt.NDArray[np.uint8]
-BLACK = (0.0, 0.0, 0.0)
 OFFSET = 1
 """Of generated views: encoders place theirs at 0 and must not be judged by them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """cameras in right-down-forward axes, and one (H, W, 3) picture for each."""
+    """cameras in right-down-forward axes, one (H, W, 3) picture for each, and the colour behind the scene."""
 
     cameras: list[Camera]
     pictures: list[U8]
+    background: Colour = standard.BLACK
 
     def save(self, folder: Path) -> str:
         """Write both files and return a digest of what is in them."""
         cameras = [_camera_json(camera) for camera in self.cameras]
-        text = json.dumps(cameras, indent=1)
+        text = json.dumps({"background": self.background, "cameras": cameras}, indent=1)
         (folder / "cameras.json").write_text(text, "utf-8")
         named: dict[str, Any] = {f"{i:04d}": picture for i, picture in enumerate(self.pictures)}
         np.savez_compressed(folder / "pictures.npz", **named)
@@ -46,29 +47,27 @@ class Judges:
 
     @classmethod
     def load(cls, folder: Path) -> Judges:
-        cameras = [_camera_from(entry) for entry in json.loads((folder / "cameras.json").read_text("utf-8"))]
+        told = json.loads((folder / "cameras.json").read_text("utf-8"))
+        cameras = [_camera_from(entry) for entry in told["cameras"]]
         with np.load(folder / "pictures.npz") as stored:
-            return cls(cameras, [stored[f"{i:04d}"] for i in range(len(cameras))])
+            return cls(cameras, [stored[f"{i:04d}"] for i in range(len(cameras))], tuple(told["background"]))
 
 
 def judges_for(scene: Scene, cameras: Path | None, photos: Path | None, rules: Rules, log: EventLog) -> Judges:
-    """Choose them by the rules. The scene is in right-down-forward axes. Raises UsageError, UnreadableError."""
+    """Choose them by the rules; the scene is in right-down-forward axes. Raises UsageError, UnreadableError."""
     from gscompress.renderers import RENDERERS
 
     if rules.protocol != "self":
-        from gscompress.datasets import load_views
-
         if photos is None:
             raise UsageError(f"protocol '{rules.protocol}' needs photos: give the dataset with --data")
-        held_out = [view for view in load_views(photos, background=(0, 0, 0), log=log) if view.split == "test"]
-        if not held_out:
-            raise UsageError(f"{photos}: none of its views is held out for testing")
-        return Judges([view.camera for view in held_out], [view.image for view in held_out])
+        views = standard.held_out(photos, log)
+        pictures = [view.image for view in views]
+        return Judges([view.camera for view in views], pictures, standard.background(photos))
     renderer = RENDERERS.get("cpu")()
     seen, pictures = [], []
     chosen = _cameras(scene, cameras, rules)
     for camera in chosen:
-        image, alpha = picture(renderer, scene, camera, BLACK)
+        image, alpha = picture(renderer, scene, camera, standard.BLACK)
         if alpha >= VISIBLE:
             seen.append(camera)
             pictures.append(image)

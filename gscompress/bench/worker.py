@@ -10,6 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from gscompress.atomic import staged
 from gscompress.bench.meter import metered
 from gscompress.bench.peers import PEERS
 from gscompress.bench.plan import Rules
-from gscompress.bench.views import BLACK, Judges, judges_for
+from gscompress.bench.views import Judges, judges_for
 from gscompress.comparison import Score, average, picture
-from gscompress.errors import GscompressError
+from gscompress.errors import GscompressError, MissingExtraError
 from gscompress.events import Event, EventLog, Message
 from gscompress.frame import RDF
 from gscompress.metrics import psnr, ssim
@@ -56,6 +57,9 @@ def prepare(job: Job, log: EventLog) -> dict[str, Any]:
         "views_digest": judges.save(folder),
         "picture_size": [judges.cameras[0].width, judges.cameras[0].height],
     }
+    if rules.protocol == "3dgs-zip" and (missing := without_lpips()):
+        log.warn(f"the column LPIPS stays empty: {missing}")
+        facts["no_lpips"] = missing
     if rules.protocol != "self":
         facts["original"] = score(scene, judges, rules, None)
     return facts
@@ -94,7 +98,7 @@ def score(scene: Scene, judges: Judges, rules: Rules, worst: Path | None) -> dic
     seconds = []
     for number, (camera, wanted) in enumerate(zip(judges.cameras, judges.pictures, strict=True)):
         started = time.perf_counter()
-        image, _ = picture(renderer, scene, camera, BLACK)
+        image, _ = picture(renderer, scene, camera, judges.background)
         seconds.append(time.perf_counter() - started)
         one = _score(wanted, image, rules)
         scores.append(one)
@@ -116,11 +120,23 @@ def _score(wanted: Any, image: Any, rules: Rules) -> Score:
     large = min(wanted.shape[:2]) > 2 * RADIUS
     border: Any = "zeros" if rules.protocol == "3dgs-zip" else "inside"
     perceptual = None
-    if rules.lpips or rules.protocol == "3dgs-zip":
+    if rules.lpips or (rules.protocol == "3dgs-zip" and not without_lpips()):
         from gscompress.metrics.lpips import lpips
 
         perceptual = lpips(wanted, image)
     return Score(psnr(wanted, image), ssim(wanted, image, border=border) if large else None, perceptual)
+
+
+@cache
+def without_lpips() -> str | None:
+    """Why LPIPS cannot be measured here; None when it can."""
+    from gscompress.metrics.lpips import lpips
+
+    try:
+        lpips(*np.zeros((2, 32, 32, 3), np.uint8))
+    except MissingExtraError as error:
+        return str(error)
+    return None
 
 
 def _save(image: Any, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Needs torch and two weight files that are never downloaded from here: the ImageNet VGG-16 of torchvision
 (``vgg16-397923af.pth``) and the learned heads of LPIPS v0.1 (``vgg.pth`` of the lpips package). They are looked for in
-``$GSCOMPRESS_LPIPS``, then in torch's hub cache, the heads also in an installed lpips package.
+``$GSCOMPRESS_LPIPS``, then in torch's hub cache, the heads also in an installed lpips or torchmetrics package.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from gscompress.metrics.psnr import Picture, pair
 
 VARIABLE = "GSCOMPRESS_LPIPS"
 BACKBONE, HEADS = "vgg16-397923af.pth", "vgg.pth"
+PACKAGES = {"lpips": "weights/v0.1", "torchmetrics": "functional/image/lpips_models"}
+"""Where packages keep the heads."""
 CONVOLUTIONS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 """Indices of VGG-16's convolutions in torchvision's ``features``; features are compared after each group."""
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -77,8 +79,11 @@ def _network() -> tuple[Any, Any, list[Any]]:
         raise MissingExtraError("torch", "tune", "LPIPS") from None
     hub = Path(torch.hub.get_dir()) / "checkpoints"
     own = [Path(os.environ[VARIABLE])] if os.environ.get(VARIABLE) else []
-    package = find_spec("lpips")
-    shipped = [Path(package.origin).parent / "weights" / "v0.1"] if package and package.origin else []
+    shipped = [
+        Path(package.origin).parent / inner
+        for package, inner in ((find_spec(name), inner) for name, inner in PACKAGES.items())
+        if package and package.origin
+    ]
     return (torch, *_load(_find(BACKBONE, [*own, hub]), _find(HEADS, [*own, hub, *shipped])))
 
 

@@ -38,6 +38,22 @@ def test_published_examples(example, method, rate, psnr) -> None:
     assert bd_psnr(anchor, test, method) == pytest.approx(psnr, abs=1e-7)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(4, 8), st.integers(0, 2**32))
+def test_other_code_gives_the_same_on_any_curves(count: int, seed: int) -> None:
+    reference = pytest.importorskip("bjontegaard")
+    rng = np.random.default_rng(seed)
+    rates = np.exp(10 + np.cumsum(rng.uniform(0.1, 0.8, (2, count)), axis=1))
+    psnrs = 30 + rng.uniform(0, 1, (2, 1)) + np.cumsum(rng.uniform(0.5, 3, (2, count)), axis=1)
+    anchor, test = (curve(list(zip(*pair))) for pair in zip(rates, psnrs))
+    arguments = (rates[0], psnrs[0], rates[1], psnrs[1])
+    for method in ("pchip", "cubic"):
+        options = {"method": method, "require_matching_points": False, "min_overlap": 0}
+        assert bd_rate(anchor, test, method) == pytest.approx(reference.bd_rate(*arguments, **options), abs=1e-6)
+        if min(rates[:, -1]) > max(rates[:, 0]):
+            assert bd_psnr(anchor, test, method) == pytest.approx(reference.bd_psnr(*arguments, **options), abs=1e-6)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(2, 9), st.floats(0.2, 5), st.integers(0, 2**32))
 def test_a_curve_scaled_in_rate_differs_by_the_scale(count: int, scale: float, seed: int) -> None:

@@ -15,12 +15,15 @@ from specimens import FRUIT
 
 from gscompress.bench import machine, process, tables
 from gscompress.bench.plan import CodecSpec, Rules, SceneSpec
-from gscompress.bench.results import collect, deltas, equals, read_quoted
+from gscompress.bench.results import SceneResults, collect, deltas, equals, margins, read_quoted
 from gscompress.bench.run import run
 from gscompress.errors import GscompressError, UnreadableError, UsageError
 from gscompress.events import EventLog
 
 SCENE = SceneSpec("fruit", FRUIT, note="A note.")
+COUNTS = {"bytes": 5000, "gaussians": 200, "sh_degree": 3, "views": 2, "picture_size": [64, 48], "warnings": []}
+FACTS = {**COUNTS, "source_sha256": "scene one", "views_digest": "views"}
+LATE = {"error": "encode was not done after 900 s", "timed_out": True}
 COST = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_mb": 10.0, "warnings": []}
 ABOUT = {"machine": {}, "rules": Rules().to_json()}
 
@@ -35,8 +38,7 @@ class Workers:
     def __call__(self, task: str, job: Mapping[str, Any], folder: Path, timeout: float, threads: Any = None) -> Any:
         self.jobs.append(" ".join(filter(None, (task, job.get("codec"), json.dumps(job.get("options", ""))))))
         if task == "prepare":
-            counts = {"bytes": 5000, "gaussians": 200, "sh_degree": 3, "views": 2, "picture_size": [64, 48]}
-            return {**counts, "source_sha256": self.source, "views_digest": "views", "warnings": []}
+            return {**FACTS, "source_sha256": self.source}
         if task == "encode":
             if job["options"].get("sh_bits") == [4, 3]:
                 return {"error": "no such luck", "warnings": []}
@@ -82,7 +84,7 @@ def test_force_other_rules_and_another_scene_run_cells_again(workers: Workers, t
 
 
 def test_cells_of_an_earlier_scene_are_left_out_with_a_warning(workers: Workers, tmp_path: Path) -> None:
-    run(tmp_path, [SCENE], [CodecSpec("splat"), CodecSpec("sog")], Rules())
+    run(tmp_path, [SCENE], [CodecSpec("splat"), CodecSpec("compressed_ply")], Rules())
     workers.source = "scene two"
     run(tmp_path, [SCENE], [CodecSpec("splat")], Rules(views=7))
     log = EventLog()
@@ -134,6 +136,30 @@ def test_tables_have_the_layout_of_the_survey(workers: Workers, tmp_path: Path) 
     assert "| Other (quoted) |  | 7,000 | 35.00 | 0.7x | 31.50 |" in (tmp_path / "results.md").read_text()
     assert list(deltas(found, "spz")) == []  # one curve has no other to be compared with
     assert list(equals(found)) == []
+
+
+def test_a_peer_with_one_point_is_compared_at_that_point(tmp_path: Path) -> None:
+    facts = {"name": "s", "gaussians": 9, "sh_degree": 0}
+    cells = [
+        {"codec": codec, "bytes": size, "psnr": psnr, "identical": False}
+        for codec, size, psnr in (("default", 100, 30), ("default", 400, 40), ("sog", 400, 35), ("spz", 900, 70))
+    ]
+    (only,) = margins([SceneResults(facts, cells, [])], "default", ("spz", "sog"))
+    assert (only.anchor, only.points) == ("sog", 1)
+    assert only.percent == pytest.approx(-50)  # halfway between 100 and 400 bytes in the log domain is 200
+    cells += [{"codec": "sog", "bytes": 800, "psnr": 40, "identical": False}]
+    cells += [{"codec": "sog", "bytes": 200, "psnr": 30, "identical": False}]
+    (curve,) = margins([SceneResults(facts, cells, [])], "default", ("sog",))
+    assert (curve.points, curve.percent) == (None, pytest.approx(-50))
+
+
+def test_what_takes_too_long_names_its_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "work", lambda task, *rest: FACTS if task == "prepare" else LATE)
+    monkeypatch.setenv("GSCOMPRESS_SPLAT_TRANSFORM", str(slow_program(tmp_path)))
+    run(tmp_path, [SCENE], [CodecSpec("st_sog")], Rules())
+    (scene,) = collect(tmp_path, ["fruit"])
+    assert (scene.failed[0]["status"], scene.cells) == ("timeout", [])
+    assert "SOG (gscompress writer) stands in for it" in tables.markdown([scene], "spz")
 
 
 def test_quoted_points_that_are_no_such_thing_are_refused(tmp_path: Path) -> None:

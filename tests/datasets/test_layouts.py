@@ -138,3 +138,10 @@ def test_large_photos_are_limited_to_1600_pixels(tmp_path: Path) -> None:
     worlds.photos(tmp_path / "images")
     (view,) = load_views(tmp_path)
     assert (view.camera.width, view.camera.height, view.camera.fx) == (1600, 1200, 1200)
+
+
+def test_the_limit_cuts_fractions_off_as_the_3dgs_trainer_does(tmp_path: Path) -> None:
+    folder = worlds.write_colmap_binary(tmp_path / "sparse" / "0", size=(5187, 3361))  # garden: 1036.7 would be 1037
+    worlds.photos(tmp_path / "images")
+    assert folder.is_dir()
+    assert {view.at_width(None).camera.height for view in load_views(tmp_path)} == {1036}

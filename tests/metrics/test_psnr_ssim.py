@@ -1,4 +1,4 @@
-"""PSNR and SSIM against their definitions and scikit-image."""
+"""PSNR and SSIM against their definitions, scikit-image and torchmetrics."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ def test_psnr_is_that_of_scikit_image() -> None:
     a, b = pictures(3, 0.1)
     assert psnr(a, b) == pytest.approx(reference(a, b, data_range=1), abs=1e-4)
     assert psnr(eight_bit(a), eight_bit(b)) == pytest.approx(reference(eight_bit(a), eight_bit(b)), abs=1e-9)
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.05, 0.4])
+def test_both_are_those_of_torchmetrics(noise: float) -> None:
+    reference = pytest.importorskip("torchmetrics.functional.image")
+    torch = pytest.importorskip("torch")
+    a, b = pictures(7, noise)
+    first, second = (torch.from_numpy(x).permute(2, 0, 1)[None] for x in (a, b))
+    wanted = reference.structural_similarity_index_measure
+    _, everywhere = wanted(first, second, sigma=1.5, data_range=1.0, return_full_image=True)
+    inside = everywhere[..., 5:-5, 5:-5]  # it mirrors the picture at the border and counts that too
+    assert ssim(a, b) == pytest.approx(float(inside.mean()), abs=2e-5)
+    assert psnr(a, b) == pytest.approx(
+        float(reference.peak_signal_noise_ratio(first, second, data_range=1.0)), abs=1e-3
+    )
 
 
 def test_zero_padding_is_a_plain_windowed_sum() -> None:

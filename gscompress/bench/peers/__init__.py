@@ -18,6 +18,7 @@ PEERS: Registry[type[Peer]] = Registry(
         "gsplat_png": f"{_HERE}.gsplat_png:GsplatPng",
         "compressed_ply": f"{_HERE}.compressed_ply:CompressedPly",
         "splat": f"{_HERE}.splat:Splat",
+        "ksplat": f"{_HERE}.ksplat:Ksplat",
         "st_sog": f"{_HERE}.splat_transform:TransformSog",
         "st_spz": f"{_HERE}.splat_transform:TransformSpz",
         "st_compressed_ply": f"{_HERE}.splat_transform:TransformCompressedPly",
@@ -42,5 +43,5 @@ def ordered() -> list[str]:
 
 _ORDER = (
     *("default", "fast", "small", "lossless", "spz", "sog", "gsplat_png", "compressed_ply", "splat"),
-    *("st_spz", "st_sog", "st_compressed_ply", "gsply_spz", "niantic_spz", "draco", "zstd", "xz", "brotli"),
+    *("st_spz", "st_sog", "st_compressed_ply", "gsply_spz", "niantic_spz", "ksplat", "draco", "zstd", "xz", "brotli"),
 )

@@ -25,7 +25,7 @@ class Peer(ABC):
     """One codec, our own included. Scenes go in as a .ply file and come out of one file of any kind.
 
     title: in tables and plots. suffix: of its files. ours: drawn in the foreground. install: the command that installs
-    what it needs, for people to copy.
+    what it needs, for people to copy. stand_in: the codec to look at where this one takes too long.
     """
 
     name: ClassVar[str]
@@ -33,6 +33,7 @@ class Peer(ABC):
     suffix: ClassVar[str]
     ours: ClassVar[bool] = False
     install: ClassVar[str] = ""
+    stand_in: ClassVar[str] = ""
 
     @abstractmethod
     def version(self) -> str | None:

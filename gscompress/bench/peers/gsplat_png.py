@@ -1,9 +1,9 @@
 """gsplat's ``PngCompression`` rebuilt from its description, since the original needs a GPU (TorchPQ, PLAS).
 
 Log-transformed positions as two 8-bit images, 8-bit images of everything else with the range of each channel, higher SH
-as an index into at most 65,536 centroids of 6 bits per value. Stands in for the original: rows are in Morton order
-instead of PLAS's, and two rounds of Euclidean k-means take the place of its Manhattan one. On the plush scene the
-original, unsorted, was measured at 2,995,401 bytes and 49.38 dB.
+as an index into at most 65,536 centroids (the one number that can be chosen) of 6 bits per value. Stands in for the
+original: rows are in Morton order instead of PLAS's, and two rounds of Euclidean k-means take the place of its
+Manhattan one. On the plush scene the original, unsorted, was measured at 2,995,401 bytes and 49.38 dB.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gscompress.bench.peers.base import Peer, Point
 from gscompress.events import EventLog
 from gscompress.scene import Scene, Splats
 
-_CENTROIDS, _ROUNDS = 65536, 2
+CLUSTERS, _ROUNDS = (1024, 8192, 65536), 2
 _EIGHT = ("scales", "quats", "opacities", "sh0")
 F32 = npt.NDArray[np.float32]
 
@@ -37,7 +37,9 @@ class GsplatPng(Peer):
         return f"gscompress {__version__}"
 
     def points(self, sh_degree: int) -> Sequence[Point]:
-        return [Point("8 bit")]
+        if sh_degree == 0:
+            return [Point("8 bit")]
+        return [Point(f"{count} clusters", {"clusters": count}) for count in CLUSTERS]
 
     def encode(self, source: Path, target: Path, options: Mapping[str, Any], log: EventLog) -> None:
         from gscompress import formats
@@ -58,7 +60,7 @@ class GsplatPng(Peer):
                 image, meta[name] = _levels(values, 255)
                 archive.writestr(f"{name}.png", _png(image, side))
             if splats.sh.shape[1] > 1:
-                centroids, labels = _clustered(splats.sh[:, 1:].reshape(len(splats), -1))
+                centroids, labels = _clustered(splats.sh[:, 1:].reshape(len(splats), -1), options["clusters"])
                 low, high = float(centroids.min()), float(centroids.max())
                 packed = np.round((centroids - low) / max(high - low, 1e-12) * 63).astype(np.uint8)
                 meta["shN"] = [low, high]
@@ -119,17 +121,17 @@ def _pixels(data: bytes) -> npt.NDArray[np.uint8]:
         return np.asarray(image)
 
 
-def _clustered(rows: F32) -> tuple[F32, npt.NDArray[np.intp]]:
+def _clustered(rows: F32, count: int) -> tuple[F32, npt.NDArray[np.intp]]:
     """Centroids and the label of every row; all rows are centroids when there are few enough."""
-    if len(rows) <= _CENTROIDS:
+    if len(rows) <= count:
         return rows, np.arange(len(rows))
-    centroids = rows[np.random.default_rng(0).choice(len(rows), _CENTROIDS, replace=False)]
+    centroids = rows[np.random.default_rng(0).choice(len(rows), count, replace=False)]
     for _ in range(_ROUNDS):
         labels = _nearest(rows, centroids)
         sums = np.zeros_like(centroids)
         np.add.at(sums, labels, rows)
-        counts = np.bincount(labels, minlength=_CENTROIDS)[:, None]
-        centroids = np.where(counts > 0, sums / np.maximum(counts, 1), centroids).astype(np.float32)
+        members = np.bincount(labels, minlength=count)[:, None]
+        centroids = np.where(members > 0, sums / np.maximum(members, 1), centroids).astype(np.float32)
     return centroids, _nearest(rows, centroids)
 
 

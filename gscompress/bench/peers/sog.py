@@ -8,6 +8,8 @@ from gscompress.bench.peers.base import Point
 from gscompress.bench.peers.own_format import OwnFormat
 from gscompress.formats.sog import SogFormat
 
+PALETTES = (1024, 8192, 65536)
+
 
 class Sog(OwnFormat):
     name = "sog"
@@ -16,4 +18,7 @@ class Sog(OwnFormat):
     writer = SogFormat
 
     def points(self, sh_degree: int) -> Sequence[Point]:
-        return [Point("v2")]
+        """The size of the SH palette is all that can be chosen; splat-transform always asks for the largest."""
+        if sh_degree == 0:
+            return [Point("v2")]
+        return [Point(f"palette {size}", {"palette": size}) for size in PALETTES]

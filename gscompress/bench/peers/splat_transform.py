@@ -70,6 +70,7 @@ class TransformSog(Transformed):
     title = "SOG (splat-transform)"
     suffix = ".sog"
     flags = ("-g", "cpu")
+    stand_in = "sog"
 
 
 class TransformSpz(Transformed):
