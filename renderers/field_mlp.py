@@ -45,6 +45,17 @@ class MlpModel(FieldModel):
         rgb, weights = self._composite(self._nets[-1], rays, views, depths, True)
         return Traced(rgb, weights.sum(-1), (weights * depths).sum(-1), guide)
 
+    def ask(self, points: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
+        """By the last network."""
+        return self.ask_net(self._nets[-1], points, views)
+
+    def ask_net(self, net: str, points: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
+        """The same by one of the networks."""
+        if self.geometry["ndc"]:
+            return super().ask(points, views)
+        density, hidden = self._density(net, points)
+        return density, self._colour(net, hidden, torch.nn.functional.normalize(views, dim=-1))
+
     def _coarse_depths(self, rays: int, jitter: torch.Generator | None) -> Tensor:
         near, far = self.geometry["near"], self.geometry["far"]
         t = torch.linspace(0, 1, self._samples[0]).expand(rays, -1)

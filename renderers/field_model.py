@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gscompress.errors import UnreadableError
+from gscompress.errors import UnreadableError, UsageError
 from gscompress.field import Field
 from gscompress.renderers.volume_math import Rays, Traced
 
@@ -58,6 +58,13 @@ class FieldModel(ABC):
 
     def prepare(self) -> None:  # noqa: B027
         """Work that depends on the geometry alone. Whatever it raises means that spec and tensors do not fit."""
+
+    def ask(self, points: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Densities (S,) per world unit and colours (S, 3) at points (S, 3) seen along (S, 3), in world axes.
+
+        Raises UsageError for fields that live along rays only (normalised device coordinates).
+        """
+        raise UsageError("this field cannot be asked point by point")
 
     @abstractmethod
     def trace(self, rays: Rays, jitter: torch.Generator | None = None) -> Traced:

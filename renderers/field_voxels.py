@@ -50,12 +50,7 @@ class VoxelModel(FieldModel):
         t = self._entry(origins, along)[:, None] + self._step * (torch.arange(self._samples) + 0.5)
         if jitter is not None:
             t = t + self._step * (torch.rand(len(rays), 1, generator=jitter) - 0.5)
-        place = (origins[:, None] + along[:, None] * t[..., None] - self._low) / self._cell - 0.5
-        corner = place.floor().long()
-        inside = ((corner >= 0) & (corner < self._size)).all(-1)
-        x, y, z = corner.clamp(min=0).minimum(self._size - 1).unbind(-1)
-        live = torch.nonzero(inside & self._alive[x, y, z], as_tuple=True)
-        rows, shares = self._corners(corner[live], place[live])
+        live, rows, shares = self._live(origins[:, None] + along[:, None] * t[..., None])
         density = torch.zeros(t.shape)
         density[live] = torch.relu((self._taken("density", rows) * shares).sum(-1))
         depth = density * self._step
@@ -66,6 +61,23 @@ class VoxelModel(FieldModel):
         where = live[0][shown]
         total = torch.zeros_like(origins).index_add(0, where, weights[live][shown][:, None] * rgb)
         return Traced(total, weights.sum(-1), (weights * t / stretch).sum(-1))
+
+    def ask(self, points: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
+        live, rows, shares = self._live(points @ self._turn.T + self._move)
+        zoom = float(torch.linalg.det(self._turn).abs() ** (1 / 3))
+        density, rgb = torch.zeros(len(points)), torch.zeros(len(points), 3)
+        density = density.index_put(live, torch.relu((self._taken("density", rows) * shares).sum(-1)) * zoom)
+        along = torch.nn.functional.normalize(views[live] @ self._turn.T, dim=-1)
+        return density, rgb.index_put(live, self._colour(rows, shares, along))
+
+    def _live(self, points: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Where among (…, 3) points of the field's axes there is something; rows and shares (S, 8) of the voxels."""
+        place = (points - self._low) / self._cell - 0.5
+        corner = place.floor().long()
+        inside = ((corner >= 0) & (corner < self._size)).all(-1)
+        x, y, z = corner.clamp(min=0).minimum(self._size - 1).unbind(-1)
+        live = torch.nonzero(inside & self._alive[x, y, z], as_tuple=True)
+        return live, *self._corners(corner[live], place[live])
 
     def _entry(self, origins: Tensor, along: Tensor) -> Tensor:
         """(R,) distance at which rays enter the box, zero from within."""

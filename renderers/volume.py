@@ -19,6 +19,7 @@ _MODELS = {
     "mlp": f"{_HERE}.field_mlp:MlpModel",
     "voxels": f"{_HERE}.field_voxels:VoxelModel",
     "hash_grid": f"{_HERE}.field_hash:HashModel",
+    "planes": f"{_HERE}.field_planes:PlanesModel",
 }
 CHUNK = 128
 """Rays at a time: what a layer puts out for them stays in the cache, and memory is bounded."""

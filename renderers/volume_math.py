@@ -69,6 +69,22 @@ def to_ndc(rays: Rays) -> Rays:
     return Rays(across, along, rays.window)
 
 
+def squeeze(t: Tensor) -> Tensor:
+    """Distance in [0, inf) to spacing in [0, 1): linear up to one unit, then in disparity (Tancik et al. 2023)."""
+    return torch.where(t < 1, t / 2, 1 - 1 / (2 * t.clamp(min=1e-9)))
+
+
+def stretch(s: Tensor) -> Tensor:
+    """The reverse of ``squeeze``."""
+    return torch.where(s < 0.5, 2 * s, 1 / (2 - 2 * s).clamp(min=1e-9))
+
+
+def contract(points: Tensor) -> Tensor:
+    """All of space to [-2, 2]: the unit cube stays as it is (Mip-NeRF 360's contraction in the maximum norm)."""
+    size = points.abs().amax(-1, keepdim=True).clamp(min=1)
+    return points / size * (2 - 1 / size)
+
+
 def blending_weights(density: Tensor, lengths: Tensor) -> Tensor:
     """(R, S) transmittance times opacity of samples with these densities, each standing for a stretch of the ray."""
     kept = torch.exp(-density * lengths)

@@ -113,3 +113,46 @@ def voxel_field(side: int = 14, bands: int = 4, seed: int = 0) -> Field:
     tensors["sh"] = tensors["sh"].astype(np.float32)
     geometry = {"box": [[-1.0] * 3, [1.0] * 3], "bands": bands, "step": 0.5, "white": True}
     return Field(tensors, Spec("voxels", "plenoxels", geometry))
+
+
+def planes_field(
+    side: int = 12, seed: int = 0, shading: str = "MLP_Fea", contraction: str = "none", mask: bool = False
+) -> Field:
+    """VM planes that show blobs of several colours; sides differ, so that no axis passes for another."""
+    rng = np.random.default_rng(seed)
+    sizes = (side, side + 1, side + 3)
+    tensors: dict[str, np.ndarray] = {}
+    for kind, features in (("density", 4), ("colour", 6)):
+        for k, (a, b, c) in enumerate(((0, 1, 2), (0, 2, 1), (1, 2, 0))):
+            shape = (sizes[b], sizes[a], features)
+            tensors[f"{kind}.plane.{k}"] = rng.normal(0, 2 if kind == "density" else 0.7, shape).astype(np.float32)
+            tensors[f"{kind}.line.{k}"] = rng.normal(0, 1.5, (sizes[c], features)).astype(np.float32)
+    out = {"SH": 27, "RGB": 3}.get(shading, 5)
+    tensors["basis.weight"] = layer(rng, "basis", out, 18)["basis.weight"]
+    inputs = {"MLP_Fea": out + 3 + 4 * out + 12, "MLP": out + 3 + 12}.get(shading, 0)
+    if inputs:
+        for k, (width, inner) in enumerate(((16, inputs), (16, 16), (3, 16))):
+            tensors |= layer(rng, f"head.{k}", width, inner, 2)
+    geometry = {
+        "box": [[-1.0, -1.0, -1.1], [1.0, 1.0, 0.9]],
+        "near": 2.0,
+        "far": 6.0,
+        "ndc": False,
+        "white": True,
+        "step": 0.5,
+        "shift": -2.0,
+        "scale": 25.0,
+        "faint": 1e-4,
+        "activation": "softplus",
+        "shading": shading,
+        "frequencies": [2, 2],
+    }
+    if mask:
+        z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in (7, 8, 9)), indexing="ij")
+        tensors["occupancy"] = x * x + y * y + z * z < 1
+        geometry["mask_box"] = geometry["box"]
+    if contraction != "none":
+        world = np.eye(4)[:3].tolist()
+        geometry |= {"box": [[-2.0] * 3, [2.0] * 3], "near": 0.05, "far": 1000.0, "white": False, "scale": 1.0}
+        geometry |= {"contraction": contraction, "samples": [16, 12], "world": world, "faint": 1e-5}
+    return Field(tensors, Spec("planes", "tensorf" if contraction == "none" else "planes", geometry))

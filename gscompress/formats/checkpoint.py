@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from gscompress.errors import MissingExtraError, UnreadableError
 from gscompress.events import EventLog
+from gscompress.formats import pickled_arrays
 from gscompress.formats.base import Format
 from gscompress.formats.bundle import ZIP
 from gscompress.formats.limits import check_expansion
@@ -78,7 +79,7 @@ class CheckpointFormat(Format):
 
 
 def load(path: Path) -> Any:
-    """The unpickled file: tensors and plain containers only. Raises UnreadableError, MissingExtraError."""
+    """The unpickled file: tensors, arrays and plain containers only. Raises UnreadableError, MissingExtraError."""
     try:
         import torch
     except ImportError:
@@ -88,7 +89,7 @@ def load(path: Path) -> Any:
     if zipped:
         _check_zip(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), pickled_arrays.allowed():
             warnings.simplefilter("ignore")
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=zipped or None)
     except pickle.UnpicklingError:

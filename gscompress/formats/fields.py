@@ -23,6 +23,8 @@ LAYOUTS: Registry[type[FieldLayout]] = Registry(
         "nerf-pytorch-yen": f"{_HERE}.field_nerf:YenLayout",
         "plenoxels": f"{_HERE}.field_plenoxels:PlenoxelsLayout",
         "nerfacto": f"{_HERE}.field_nerfstudio:NerfstudioLayout",
+        "tensorf": f"{_HERE}.field_tensorf:TensorfLayout",
+        "planes": f"{_HERE}.field_tensorf:PlanesLayout",
     },
 )
 
