@@ -46,7 +46,7 @@ def write_page(
         "machine": ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None),
         "anchor": anchor,
         "titles": titles,
-        "colours": {codec: look[0] for codec, look in styles(scenes).items()},
+        "looks": styles(scenes),
         "ours": [codec for codec in titles if any(c["ours"] for s in scenes for c in s.of(codec))],
         "bd": [dataclasses.asdict(delta) for delta in deltas(scenes, anchor)],
         "scenes": [_scene(scene, folder) for scene in scenes],
@@ -61,13 +61,17 @@ def write_page(
 def _scene(scene: SceneResults, folder: Path) -> dict[str, Any]:
     facts = scene.facts
     judges = Judges.load(folder / SCENES / scene.name)
-    shots = list(_shots(scene, folder, judges))
+    pairs = list(_shots(scene, folder, judges))
+    top = int(np.median([full_scale(levels) for _, levels in pairs] or [1]))  # one scale, or maps could not be compared
+    shots = [{**shot, "error": data_uri(error_map(levels, top), QUALITY)} for shot, levels in pairs]
     return {
         **{key: facts[key] for key in ("name", "note", "gaussians", "sh_degree", "bytes", "views")},
         "size": facts["picture_size"],
         "cells": [_cell(cell) for cell in scene.cells],
         "failed": [{key: cell[key] for key in ("title", "point", "error")} for cell in scene.failed],
+        "original": (facts.get("original") or {}).get("psnr"),
         "shots": shots,
+        "top": top,
         "originals": {shot["view"]: data_uri(judges.pictures[shot["view"]], QUALITY) for shot in shots},
     }
 
@@ -88,8 +92,8 @@ def _cell(cell: Facts) -> dict[str, Any]:
     }
 
 
-def _shots(scene: SceneResults, folder: Path, judges: Judges) -> Iterator[dict[str, Any]]:
-    """Worst view of one point per lossy codec, the one nearest to the median of all sizes."""
+def _shots(scene: SceneResults, folder: Path, judges: Judges) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Worst view of one point per lossy codec, the one nearest to the median of all sizes, and its errors."""
     lossy = [cell for cell in scene.cells if cell["status"] == "done" and not exact(cell)]
     if not lossy:
         return
@@ -100,17 +104,14 @@ def _shots(scene: SceneResults, folder: Path, judges: Judges) -> Iterator[dict[s
         place = Cell(SceneSpec(scene.name, Path()), codec, Point(cell["point"])).folder
         decoded = _load(folder / CELLS / place / "worst.png")
         index = cell["worst"]["index"]
-        levels = error_levels(judges.pictures[index], decoded)
-        top = full_scale(levels)
-        yield {
+        shot = {
             **{key: cell[key] for key in ("codec", "title", "point", "bytes")},
             "psnr": worst_psnr(cell),
             "view": index,
             "name": cell["worst"]["view"],
             "decoded": data_uri(decoded, QUALITY),
-            "error": data_uri(error_map(levels, top), QUALITY),
-            "top": top,
         }
+        yield shot, error_levels(judges.pictures[index], decoded)
 
 
 def _load(path: Path) -> U8:

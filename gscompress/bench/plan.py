@@ -167,7 +167,7 @@ def install_hints() -> Iterator[tuple[Peer, str | None]]:
 
 def _stem(path: Path) -> str:
     lower = path.name.lower()
-    outer = path.resolve().parent.parent
+    outer = path.absolute().parent.parent
     if lower == "point_cloud.ply" and outer.name == "point_cloud" and outer.parent.name:
         return outer.parent.name
     for suffix in _SUFFIXES:

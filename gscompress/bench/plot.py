@@ -67,24 +67,30 @@ def draw(scenes: Sequence[SceneResults], target: Path) -> None:
         if number % columns == 0:
             axes.set_ylabel("PSNR of held-out views, dB")
         if number >= len(scenes) - columns:
-            axes.set_xlabel("bytes per Gaussian")
-    low = 0.7 / size[1]
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="lower center",
-        ncol=min(3 if columns < 3 else 5, len(handles)),
-        frameon=False,
-        fontsize=8.5,
-    )
-    figure.tight_layout(rect=(0, low, 1, 1))
+            axes.set_xlabel("bytes per Gaussian, log scale")
+    _legend(figure, handles, rows, columns, len(scenes), 0.7 / size[1])
     with staged(target, force=True) as path:
         figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _legend(figure: Any, handles: dict[str, Any], rows: int, columns: int, panels: int, low: float) -> None:
+    """In the first empty panel, or below all of them."""
+    look: dict[str, Any] = {"frameon": False, "fontsize": 8.5}
+    if panels < rows * columns:
+        axes = figure.add_subplot(rows, columns, panels + 1)
+        axes.axis("off")
+        axes.legend(handles.values(), handles.keys(), loc="center left", **look)
+        figure.tight_layout()
+        return
+    count = min(3 if columns < 3 else 5, len(handles))
+    figure.legend(handles.values(), handles.keys(), loc="lower center", ncol=count, **look)
+    figure.tight_layout(rect=(0, low, 1, 1))
 
 
 def _panel(axes: Any, scene: SceneResults, look: dict[str, tuple[str, str]], handles: dict[str, Any]) -> None:
     count = max(scene.facts["gaussians"], 1)
     axes.set_xscale("log")
+    axes.margins(x=0.09, y=0.06)
     for codec in scene.codecs():
         cells = sorted((cell for cell in scene.of(codec) if not exact(cell)), key=lambda cell: cell["bytes"])
         if not cells:
@@ -103,8 +109,12 @@ def _panel(axes: Any, scene: SceneResults, look: dict[str, tuple[str, str]], han
             zorder=3 if ours else 2,
         )
         handles.setdefault(cells[0]["title"], line)
+        if codec == "default":
+            _name_points(axes, cells, count, colour)
     _exact(axes, scene, count)
-    axes.set_title(f"{scene.name} · {count:,} Gaussians, SH {scene.facts['sh_degree']}", fontsize=10)
+    _original(axes, scene)
+    axes.set_title(scene.name, fontsize=11, fontweight="bold", loc="left")
+    axes.set_title(f"{count:,} Gaussians, SH {scene.facts['sh_degree']}", fontsize=8.5, loc="right", color="#6b625c")
     axes.grid(True, which="major", color="#e4e4e0", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -112,6 +122,28 @@ def _panel(axes: Any, scene: SceneResults, look: dict[str, tuple[str, str]], han
     axes.xaxis.set_major_locator(_ticks())
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
+
+
+def _name_points(axes: Any, cells: Sequence[Facts], count: int, colour: str) -> None:
+    """The dial's settings at both ends of the curve that most people will use."""
+    for cell, (x, y), side in ((cells[0], (5, -2), "left"), (cells[-1], (-5, 4), "right")):
+        place = cell["bytes"] / count, cell["psnr"]
+        look = {"textcoords": "offset points", "fontsize": 7, "color": colour, "ha": side}
+        axes.annotate(cell["point"], place, (x, y), va="top" if side == "left" else "bottom", **look)
+
+
+def _original(axes: Any, scene: SceneResults) -> None:
+    """Against photos nothing can do better than the scene that was compressed, other than by luck."""
+    if original := scene.facts.get("original"):
+        axes.axhline(original["psnr"], color="#8a7f78", linewidth=1, linestyle="--")
+        axes.annotate(
+            "original .ply",
+            (0.01, original["psnr"]),
+            xycoords=("axes fraction", "data"),
+            fontsize=7,
+            color="#6b625c",
+            va="bottom",
+        )
 
 
 def _exact(axes: Any, scene: SceneResults, count: int) -> None:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 First = Annotated[Path, typer.Argument(metavar="A", help="A splat file of any known format; differences are from it.")]
 Second = Annotated[Path, typer.Argument(metavar="B", help="The splat file to compare with it.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT.html", help="The page.")]
+COLUMNS = {"sh": ("f_rest_",), "dc": ("f_dc_",), "scale": ("scale_",), "rotation": ("rot_",)} | {
+    "position": ("x", "y", "z"),
+    "normal": ("nx", "ny", "nz"),
+}
 SHOWN = 8
 """Views on the page, the worst ones and others spread over the rest."""
 
@@ -108,7 +112,7 @@ def write_page(
 
 
 def parts(path: Path, scene: Scene) -> dict[str, int]:
-    """Bytes by what they are for, as far as the format tells: attributes, pictures of a SOG, or the file as a whole."""
+    """Bytes by what they are for, as far as the format tells: attributes, columns, pictures, or the file as a whole."""
     from gscompress.container.reader import Reader, ledger
 
     if path.suffix.lower() == ".gscz":
@@ -119,7 +123,24 @@ def parts(path: Path, scene: Scene) -> dict[str, int]:
         return {**members, "zip structure": console.size_of(path) - sum(members.values())}
     if path.is_dir():
         return {part.name: part.stat().st_size for part in sorted(path.iterdir()) if part.is_file()}
-    return {"file": console.size_of(path)}
+    return (_columns(path) if path.suffix.lower() == ".ply" else {}) or {"file": console.size_of(path)}
+
+
+def _columns(path: Path) -> dict[str, int]:
+    """Of a binary .ply: its columns under the names that our attributes have. Nothing for text and for lists."""
+    import numpy as np
+
+    from gscompress.formats.ply_header import read_header
+
+    header = read_header(path)
+    columns = [(element.count, column) for element in header.elements for column in element.properties]
+    if not header.order or any(column.length for _, column in columns):
+        return {}
+    sizes: dict[str, int] = {}
+    for count, column in columns:
+        name = next((kind for kind, prefixes in COLUMNS.items() if column.name.startswith(prefixes)), column.name)
+        sizes[name] = sizes.get(name, 0) + count * np.dtype(column.code).itemsize
+    return {**sizes, "header": console.size_of(path) - sum(sizes.values())}
 
 
 def _cards(paths: tuple[Path, Path], result: Comparison) -> Iterator[str]:

@@ -114,6 +114,9 @@ def test_compare_says_sizes_parts_and_distance(scene: Path, comparison: Path, ca
     said = json.loads(capsys.readouterr().out)
     assert said["b_bytes"] == sum(said["b_parts"].values()) == other.stat().st_size
     assert "means_l.webp" in said["b_parts"]
+    assert said["a_bytes"] == sum(said["a_parts"].values())
+    assert said["a_parts"]["position"] == 300 * 12
+    assert {"sh", "dc", "scale", "rotation", "opacity", "header"} <= set(said["a_parts"])
     assert 20 < said["psnr"] < 60
     assert run(["compare", str(scene), str(other), "-o", str(comparison.with_name("c.png"))]) == 2
 
@@ -136,14 +139,14 @@ def test_the_pages_work_in_chromium(bench: Path, comparison: Path, tmp_path: Pat
     if BINARY is None:
         pytest.skip("no Chromium here")
     with Chromium((bench / "index.html").as_uri(), tmp_path / "profile") as page:
-        wait_for(lambda: page.evaluate("document.querySelectorAll('circle.hit').length") == 2, "the plot")
+        wait_for(lambda: page.evaluate("document.querySelectorAll('.hit').length") == 2, "the plot")
         shown = "[...document.querySelectorAll('.pane img')].map(i => i.decode().then(() => i.naturalWidth))"
         assert page.evaluate(f"Promise.all({shown})") == [96, 96, 96]
         hover = "new PointerEvent('pointerenter', {clientX: 50, clientY: 50})"
-        page.evaluate(f"document.querySelector('circle.hit').dispatchEvent({hover})")
+        page.evaluate(f"document.querySelector('.hit').dispatchEvent({hover})")
         assert "SPZ v4 3/2" in page.evaluate("document.getElementById('tip').textContent")
         page.evaluate("document.querySelector('.legend button').click()")
-        assert page.evaluate("document.querySelectorAll('circle.hit').length") == 0
+        assert page.evaluate("document.querySelectorAll('.hit').length") == 0
         assert page.evaluate("document.querySelectorAll('#table tr').length") == 3
 
         page.call("Page.navigate", url=comparison.as_uri())
