@@ -175,6 +175,22 @@ def equals(scenes: Sequence[SceneResults], ours: str = "default") -> Iterator[Eq
                 )
 
 
+def behind(scenes: Sequence[SceneResults], ours: str) -> Iterator[tuple[str, Facts, float | None]]:
+    """Points of others above one of our curves, and the dB that we reach in no more bytes (None: in none so few).
+
+    Beyond its end a curve stays at its last point. Points at which nothing is lost count against our own such points.
+    """
+    for scene in scenes:
+        mine = scene.curve(ours)
+        spared = min((cell["bytes"] for cell in scene.cells if cell["ours"] and exact(cell)), default=math.inf)
+        for cell in scene.cells:
+            if cell["ours"] or not len(mine) or (exact(cell) and spared <= cell["bytes"]):
+                continue
+            reached = psnr_at(mine, min(cell["bytes"], mine.rates[-1]))
+            if exact(cell) or reached is None or reached < cell["psnr"]:
+                yield scene.name, cell, reached
+
+
 def exact(cell: Mapping[str, Any]) -> bool:
     """Whether the pictures are the same for all purposes: such a point has no place on a curve."""
     return bool(cell["identical"] or cell["psnr"] > EXACT)

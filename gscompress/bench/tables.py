@@ -11,7 +11,18 @@ from typing import Any
 
 from gscompress.atomic import staged
 from gscompress.bench import survey
-from gscompress.bench.results import Delta, Facts, Margin, SceneResults, deltas, equals, margins, worst_psnr
+from gscompress.bench.results import (
+    Delta,
+    Facts,
+    Margin,
+    SceneResults,
+    behind,
+    deltas,
+    equals,
+    exact,
+    margins,
+    worst_psnr,
+)
 from gscompress.bench.run import save
 from gscompress.bench.standard import set_of
 
@@ -104,6 +115,7 @@ def markdown(scenes: Sequence[SceneResults], anchor: str) -> str:
     """Deltas over all scenes, then a table per scene."""
     parts = [
         *_margin_table(scenes),
+        *(line for ours in PRESETS for line in _behind_table(scenes, ours)),
         *_delta_table(list(deltas(scenes, anchor)), scenes, anchor),
         *(line for ours in PRESETS for line in _equal_table(scenes, ours)),
     ]
@@ -158,11 +170,29 @@ def _margin(one: Margin | None) -> str:
     return f"{one.percent:+.1f} %{count}"
 
 
+def _behind_table(scenes: Sequence[SceneResults], ours: str) -> Iterator[str]:
+    if not any(len(scene.curve(ours)) for scene in scenes):
+        return
+    rows = list(behind(scenes, ours))
+    yield f"### Points above the curve of gscompress {ours}\n"
+    if not rows:
+        yield "None: it is on or above every point of every other codec on every scene.\n"
+        return
+    yield "| scene | codec | bytes | PSNR dB | ours in no more bytes |"
+    yield "|---|---|--:|--:|--:|"
+    for name, cell, reached in rows:
+        title = " ".join(filter(None, (cell["title"], cell["point"])))
+        psnr = "exact" if exact(cell) else f"{cell['psnr']:.2f}"
+        yield f"| {name} | {title} | {cell['bytes']:,} | {psnr} | {'–' if reached is None else f'{reached:.2f}'} |"
+    yield ""
+
+
 def _equal_table(scenes: Sequence[SceneResults], ours: str) -> Iterator[str]:
     rows = list(equals(scenes, ours))
     if not rows:
         return
     yield f"### gscompress {ours} beside every other codec's points\n"
+    yield f"<details><summary>{len(rows)} points</summary>\n"
     yield "| scene | codec | bytes | PSNR dB | ours at that PSNR | of its bytes | ours at those bytes |"
     yield "|---|---|--:|--:|--:|--:|--:|"
     for one in rows:
@@ -172,7 +202,7 @@ def _equal_table(scenes: Sequence[SceneResults], ours: str) -> Iterator[str]:
         gain = "–" if one.our_psnr is None else f"{one.our_psnr - one.psnr:+.2f} dB"
         name = " ".join(filter(None, (one.codec, one.point)))
         yield f"| {one.scene} | {name} | {one.bytes:,} | {one.psnr:.2f} | {ours} | {share} | {gain} |"
-    yield "\nA dash: beyond the ends of our curve, or of what the other reaches.\n"
+    yield "\nA dash: beyond the ends of our curve, or of what the other reaches.\n\n</details>\n"
 
 
 def _scene_table(scene: SceneResults) -> Iterator[str]:

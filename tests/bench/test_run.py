@@ -15,7 +15,7 @@ from specimens import FRUIT
 
 from gscompress.bench import machine, process, tables
 from gscompress.bench.plan import CodecSpec, Rules, SceneSpec
-from gscompress.bench.results import SceneResults, collect, deltas, equals, margins, read_quoted
+from gscompress.bench.results import SceneResults, behind, collect, deltas, equals, margins, read_quoted
 from gscompress.bench.run import run
 from gscompress.errors import GscompressError, UnreadableError, UsageError
 from gscompress.events import EventLog
@@ -151,6 +151,18 @@ def test_a_peer_with_one_point_is_compared_at_that_point(tmp_path: Path) -> None
     cells += [{"codec": "sog", "bytes": 200, "psnr": 30, "identical": False}]
     (curve,) = margins([SceneResults(facts, cells, [])], "default", ("sog",))
     assert (curve.points, curve.percent) == (None, pytest.approx(-50))
+
+
+def test_points_above_our_curve_are_found(tmp_path: Path) -> None:
+    points = (("default", 100, 30.0, True), ("default", 400, 40.0, True), ("lossless", 900, 90.0, True))
+    others = {"below": (200, 34.0), "above": (200, 36.0), "beyond": (600, 39.0), "top": (600, 41.0), "tiny": (50, 9.0)}
+    exact = {"exact": (1000, 99.0), "small exact": (800, 99.0)}
+    cells = [{"codec": c, "bytes": b, "psnr": p, "ours": o, "identical": False} for c, b, p, o in points]
+    for name, (size, psnr) in {**others, **exact}.items():
+        cells.append({"codec": name, "bytes": size, "psnr": psnr, "ours": False, "identical": False})
+    scene = SceneResults({"name": "s"}, cells, [])
+    found = {cell["codec"]: reached for _, cell, reached in behind([scene], "default")}
+    assert found == {"above": pytest.approx(35), "top": 40, "tiny": None, "small exact": 40}
 
 
 def test_what_takes_too_long_names_its_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
