@@ -172,6 +172,7 @@ def main(task: str, job: str, result: str) -> int:
         out = TASKS[task](json.loads(Path(job).read_text("utf-8")), log)
     except GscompressError as error:
         out = {"error": " ".join(str(error).split()), "exit_code": error.exit_code}
+        print(f"error: {error}", flush=True)
     except MemoryError:
         out = {"error": "out of memory"}
     Path(result).write_text(json.dumps({**out, "warnings": log.warnings}), "utf-8")

@@ -232,6 +232,7 @@ def test_a_worker_that_fails_says_why_in_its_result_and_its_log(tmp_path: Path) 
     job = {"codec": "spz", "source": str(tmp_path / "none.ply"), "target": str(tmp_path / "a.spz"), "options": {}}
     out = process.work("encode", job, tmp_path, 60)
     assert "no such file" in out["error"]
+    assert "no such file" in (tmp_path / "log.txt").read_text()
     broken = process.work("encode", {**job, "source": 3}, tmp_path, 60)
     assert "ended with code 1" in broken["error"]
     assert "Traceback" in (tmp_path / "log.txt").read_text()
