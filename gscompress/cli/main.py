@@ -22,6 +22,7 @@ VERBS = {
     "render": "gscompress.cli.render:render",
     "eval": "gscompress.cli.eval:evaluate",
     "train": "gscompress.cli.train:train",
+    "distill": "gscompress.cli.distill:distill",
     "stream": "gscompress.cli.stream:app",
     "bench": "gscompress.cli.bench:bench",
     "compare": "gscompress.cli.compare:compare",
