@@ -1,4 +1,4 @@
-"""``gscompress view``: look at any splat file in a browser."""
+"""``gscompress view``: look at any splat file, or a radiance field, in a browser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Port = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Where to
 Host = Annotated[str, typer.Option(metavar="ADDRESS", help="0.0.0.0 lets other machines in.")]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
 RendererName = Annotated[str, typer.Option("--renderer", metavar="NAME", help="cpu, triton or gsplat.")]
-Size = Annotated[str | None, typer.Option(metavar="WxH", help="Largest picture the server draws; default 1920x1080.")]
+Size = Annotated[
+    str | None,
+    typer.Option(metavar="WxH", help="Largest picture the server draws; default 1920x1080, of fields 320x200."),
+]
 Background = Annotated[str, typer.Option(metavar="COLOUR", help="black, white or #rrggbb.")]
 
 LARGEST = (1920, 1080)
@@ -36,17 +39,25 @@ def view(
     size: Size = None,
     background: Background = "black",
 ) -> None:
-    """Look at a splat file in a browser, level by level, and compare it with another."""
+    """Look at a splat file or a radiance field in a browser, level by level, and compare it with another."""
+    from gscompress.cli import fields
     from gscompress.renderers import RENDERERS
     from gscompress.viewer.exhibit import prepare
     from gscompress.viewer.server import Viewer, check_address, need_viser
 
-    colour, limit = parse_colour(background), parse_pixels(size) or LARGEST
+    colour, limit = parse_colour(background), parse_pixels(size)
     need_viser()
     check_address(host, port)
     engine = RENDERERS.get(renderer)()
     with console.progress() as log:
-        exhibit = prepare(source, against, engine, limit, colour, log)
+        if fields.recognised(source):
+            from gscompress.viewer.fields import prepare_field
+
+            field = fields.read(source, log)
+            reference = None if against is None else (against, fields.read(against, log))
+            exhibit = prepare_field(source, field, reference, limit, fields.backdrop(field, colour))
+        else:
+            exhibit = prepare(source, against, engine, limit or LARGEST, colour, log)
     with contextlib.suppress(KeyboardInterrupt), Viewer(exhibit, host, port) as viewer:
         console.say(f"{source.name}: {viewer.url} (Ctrl-C ends)")
         sys.stdout.flush()

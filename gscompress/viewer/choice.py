@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from html import escape
 
+from gscompress.field import Field
 from gscompress.viewer.exhibit import Exhibit
 from gscompress.viewer.levels import Levels
 
@@ -46,12 +47,16 @@ def figures_html(exhibit: Exhibit, choice: Choice, figures: Figures) -> str:
     """The statistics as a small table; file names are escaped. Raises UnreadableError like ``Levels.scene``."""
     shown, level = choice.single(exhibit)
     scene, size, whole = shown.scene(level), shown.sizes[level], shown.sizes[-1]
-    rows = [
-        ("Gaussians", f"{len(scene):,}" + (f" of {shown.gaussians:,}" if shown.gaussians != len(scene) else "")),
-        ("On disk", f"{size:,} bytes" + (f" of {whole:,}" if size < whole else "")),
-        ("Bits per Gaussian", f"{8 * size / max(shown.gaussians, 1):.1f}"),
-        ("SH degree", f"{scene.splats.sh_degree}" + ("" if choice.exact else " (drawn: 0)")),
-    ]
+    rows = (
+        _of_field(scene, size)
+        if isinstance(scene, Field)
+        else [
+            ("Gaussians", f"{len(scene):,}" + (f" of {shown.gaussians:,}" if shown.gaussians != len(scene) else "")),
+            ("On disk", f"{size:,} bytes" + (f" of {whole:,}" if size < whole else "")),
+            ("Bits per Gaussian", f"{8 * size / max(shown.gaussians, 1):.1f}"),
+            ("SH degree", f"{scene.splats.sh_degree}" + ("" if choice.exact else " (drawn: 0)")),
+        ]
+    )
     if shown.finest:
         rows.append(("Level", f"{level} (finest: {shown.finest})"))
     if figures.seconds is not None and figures.size is not None:
@@ -71,3 +76,12 @@ def figures_html(exhibit: Exhibit, choice: Choice, figures: Figures) -> str:
         f'<div style="padding:0.25em 0.75em;font-size:0.85em"><b style="overflow-wrap:anywhere">{title}</b>'
         f'<table style="font-variant-numeric:tabular-nums">{cells}</table></div>'
     )
+
+
+def _of_field(field: Field, size: int) -> list[tuple[str, str]]:
+    return [
+        ("Field", field.spec.kind),
+        ("Weights", f"{field.weights:,}"),
+        ("On disk", f"{size:,} bytes"),
+        ("Bits per weight", f"{8 * size / max(field.weights, 1):.2f}"),
+    ]

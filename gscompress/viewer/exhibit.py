@@ -34,7 +34,8 @@ RATIO = (1280, 800)
 class Exhibit:
     """levels: of the file shown. reference: of the file to compare with (its finest level counts), or None.
 
-    limit: largest width and height of a rendered picture, pixels. background: RGB in [0, 1].
+    limit: largest width and height of a rendered picture, pixels. background: RGB in [0, 1]. browser: whether browsers
+    can draw it too, which of splats they can.
     """
 
     levels: Levels
@@ -44,6 +45,7 @@ class Exhibit:
     renderer: Renderer
     limit: tuple[int, int]
     background: tuple[float, float, float]
+    browser: bool = True
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def render(self, scene: Scene, camera: Camera) -> tuple[U8, float]:

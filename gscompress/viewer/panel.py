@@ -22,8 +22,9 @@ class Panel:
         self._figures = gui.add_html("")
         self._mode: Any = gui.add_dropdown(
             "Drawn by",
-            (BROWSER, SERVER),
-            initial_value=SERVER if compared else BROWSER,
+            (BROWSER, SERVER) if exhibit.browser else (SERVER,),
+            initial_value=SERVER if compared or not exhibit.browser else BROWSER,
+            visible=exhibit.browser,
             hint="The browser draws one colour per Gaussian; the server draws view-dependent colour too.",
         )
         self._level = gui.add_slider(
