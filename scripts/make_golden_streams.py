@@ -25,15 +25,15 @@ FIELDS = ("means", "log_scales", "quats", "logit_opacities", "sh")
 
 def main() -> None:
     sys.path[:0] = [str(TESTS / "stream"), str(TESTS)]
-    from moving_scenes import golden_frames
+    from moving_scenes import golden_frames, golden_growing_frames
 
-    scenes = golden_frames()
     for name in STREAM_CODECS:
         cls = STREAM_CODECS.get(name)
         path = TESTS / "golden" / "streams" / f"{name}-v{cls.version}.gscz"
         if path.exists():
             continue
-        codec = from_config(cls, {"quality": 50.0})
+        scenes = golden_frames() if cls.version == 1 else golden_growing_frames()
+        codec = from_config(cls, {"quality": 50.0} | ({"refresh": 1} if hasattr(cls, "refresh") else {}))
         header = header_for(scenes[0], codec, fps=30, gop=4, frames=len(scenes))
         with path.open("wb") as out:
             write_stream(out, header, encode_gops(scenes, codec, Context(), gop=4))

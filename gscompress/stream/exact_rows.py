@@ -108,6 +108,24 @@ def turn_own_axes(quats: F64, rows: I64, gibbs: F64) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
+def among(near: I32, rows: I64) -> I32:
+    """Neighbours of some rows (R,) as places in ``rows``, those that are in it first, -1 for the others.
+    near: (N, K) rows, -1 for none."""
+    place = np.full(len(near), -1, np.int32)
+    for r in range(len(rows)):
+        place[rows[r]] = r
+    out = np.full((len(rows), near.shape[1]), -1, np.int32)
+    for r in range(len(rows)):
+        found = 0
+        for k in range(near.shape[1]):
+            other = near[rows[r], k]
+            if other >= 0 and place[other] >= 0:
+                out[r, found] = place[other]
+                found += 1
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
 def _motion(move: Any, matrix: Any, turn: Any) -> None:
     """The matrix (3, 3) and the unit quaternion (4,) of a motion (7,)."""
     a, b, c = move[0], move[1], move[2]

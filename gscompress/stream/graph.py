@@ -6,6 +6,7 @@ smooth weight hands over from node to node. Both sides build the graph from deco
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numba as nb
@@ -46,7 +47,10 @@ def build(means: F64, per_node: int) -> Graph:
     cell = max(float((means.max(0) - low).max()), 1e-30) / _GRID
     grid = np.floor((means - low) / cell).astype(np.int64)
     centres = low + _halved(grid, halvings) * cell
-    nearest, weights, away = _influences(means, centres)
+    half = len(means) // 2
+    with ThreadPoolExecutor(1) as pool:
+        later = pool.submit(_influences, means[half:], centres)
+        nearest, weights, away = map(np.concatenate, zip(_influences(means[:half], centres), later.result()))
     return Graph(centres, nearest, weights, max(float(np.median(away)), 1e-9))
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gscompress.codecs.default import DefaultCodec
 from gscompress.codecs.geometry import Classes
 from gscompress.codecs.part import Shared
+from gscompress.codecs.plan import Plan
 from gscompress.codecs.skeleton import Skeleton, blank
 from gscompress.container.chunk import Chunk, pack_streams, unpack_streams
 from gscompress.context import Context
@@ -50,9 +51,15 @@ class Key:
 
 def encode_key(scene: Scene, codec: DefaultCodec, ctx: Context) -> tuple[dict[str, bytes], npt.NDArray[np.int64]]:
     """The streams, and which row of the scene each decoded row is (a codec prunes and sorts)."""
+    plan, rows = planned(scene, codec, ctx)
+    return nest(plan.chunks()), rows
+
+
+def planned(scene: Scene, codec: DefaultCodec, ctx: Context) -> tuple[Plan, npt.NDArray[np.int64]]:
+    """What a key frame would be, and which row of the scene each of its rows is."""
     rows = {"row": np.arange(len(scene))}
     plan = codec.plan(replace(scene, splats=replace(scene.splats, extras=rows)), ctx)
-    return nest(plan.chunks()), np.asarray(plan.splats.extras["row"], np.int64)
+    return plan, np.asarray(plan.splats.extras["row"], np.int64)
 
 
 def decode_key(streams: Streams) -> Key:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from gscompress.codecs.default import DefaultCodec
+from gscompress.codecs.geometry import Classes
 from gscompress.context import Context
 from gscompress.errors import UnreadableError
-from gscompress.scene import Scene
+from gscompress.scene import Scene, Splats
 from gscompress.stream.base import FrameDecoder, FrameEncoder, Streams
 from gscompress.stream.births import encode_gone, encode_new, with_new, without_gone
-from gscompress.stream.keyframe import decode_key, encode_key
+from gscompress.stream.keyframe import decode_key, encode_key, planned
+from gscompress.stream.precision import Precision, wanted
 from gscompress.stream.retarget import picture_error, retarget
 from gscompress.stream.state import State
-from gscompress.stream.target import Target
 from gscompress.stream.tracking import match
 
 I64 = npt.NDArray[np.int64]
 _MOST_NEW = 0.4  # share of new Gaussians from which a key frame is the better way
 _PRUNE = 0.1  # of key frames, less than for a still scene: what the views miss now may turn towards them later
-_YOUNG, _WATCHED = 5, 4  # residual frames before a sagging picture ends a group; views that it is watched in
+_WATCHED = 4  # views in which the picture is watched
 _PERFECT = 1e-7  # mean squared error below which nothing is worth a key frame
 _DEAR = 0.4  # of the key frame's bytes: a residual frame above is tried by optimisation
 
@@ -46,6 +47,10 @@ class MatchedDecoder(FrameDecoder):
     def residual(self, streams: Streams) -> None:
         state = without_gone(streams, self.state)
         self._state = with_new(streams, self.changed(streams, state))
+
+    def back_to(self, state: State) -> None:
+        """An earlier frame: what came after it was a trial."""
+        self._state = state
 
     @property
     def state(self) -> State:
@@ -69,36 +74,49 @@ class Aim:
     motion: npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """A residual frame. of: source row of every row that a decoder has after it."""
+
+    aim: Aim
+    streams: dict[str, bytes]
+    of: I64
+
+
 class MatchedEncoder(FrameEncoder):
     """Follows every row that the decoder has through the source frames. Source rows that the key frame's codec gave up
     stay given up for as long as they can be followed.
 
-    largest: share of the key frame's bytes above which a residual frame gives way to a key frame. sag: dB below the
-    key frame's picture at which it does, too.
+    largest: share of the key frame's bytes above which a residual frame gives way to a key frame. refresh: every so
+    many frames precision may be set anew, and in any frame whose picture would be ``sag`` dB worse than after the last
+    time; 0 for never.
     """
 
     largest: ClassVar[float] = np.inf
+    refresh: int = 0
     sag: float = np.inf
 
     def __init__(self, quality: float, ctx: Context, decoder: MatchedDecoder, updates: int = 0) -> None:
         """updates: of tuning for a frame that matching does not explain, 0 for none."""
         self.ctx, self.decoder, self._updates = ctx, decoder, updates
-        self._keys = DefaultCodec(quality=quality, prune=_PRUNE)
+        self.keys = DefaultCodec(quality=quality, prune=_PRUNE)
         self._key_bytes, self._age, self._level = 0, 0, 0.0
         self._source: Scene | None = None
         self._of: I64 = np.zeros(0, np.int64)  # source row of every row that the decoder has
         self._motion: npt.NDArray[np.float64] | None = None
 
     @abstractmethod
-    def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes] | None:
-        """The streams that ``MatchedDecoder.changed`` takes, None when they cannot say it. before, now: the source
-        frames as a whole."""
+    def changes(
+        self, state: State, goal: Splats, before: Scene, now: Scene, precision: Precision | None
+    ) -> dict[str, bytes] | None:
+        """The streams that ``MatchedDecoder.changed`` takes, None when they cannot say it. goal: the state's rows as
+        they should be. before, now: the source frames as a whole. precision: from now on."""
 
     def scene(self) -> Scene:
         return self.decoder.scene()
 
     def key(self, scene: Scene) -> Streams:
-        streams, self._of = encode_key(scene, self._keys, self.ctx)
+        streams, self._of = encode_key(scene, self.keys, self.ctx)
         self._key_bytes = _size(streams)
         self.decoder.key(streams)
         self._source, self._age = scene, 0
@@ -109,31 +127,49 @@ class MatchedEncoder(FrameEncoder):
         before = self._source
         if before is None or scene.splats.sh_degree != before.splats.sh_degree:
             return None
+        fresh = self.refresh > 0 and (self._age + 1) % self.refresh == 0
+        coded = self._coded(scene, before, fresh)
+        if not self._fits(coded):
+            return None
+        known = self.decoder.state
+        self.decoder.residual(coded.streams)
+        error = self._error(scene)
+        if not fresh and error > 10 ** (self.sag / 10) * max(self._level, _PERFECT):
+            fresh = True
+            self.decoder.back_to(known)
+            coded = self._encoded(coded.aim, before, fresh)
+            if not self._fits(coded):
+                return None
+            self.decoder.residual(coded.streams)
+            error = self._error(scene)
+        if fresh:
+            self._level = error
+        self._age += 1
+        self._of, self._motion, self._source = coded.of, coded.aim.motion, coded.aim.source
+        return coded.streams
+
+    def _coded(self, scene: Scene, before: Scene, fresh: bool) -> _Coded | None:
+        """By matching, or by tuning where that does not explain the frame; None if neither does."""
         found = match(before, scene, self._motion)
-        streams: dict[str, bytes] | None = None
+        coded: _Coded | None = None
         if 1 - found.share <= _MOST_NEW:
             here = np.full(len(before) + 1, -1)
             here[found.of] = np.arange(len(scene))
             here[-1] = -1
             aim = Aim(here[self._of], np.flatnonzero(found.of < 0), scene, found.motion)
-            streams, of = self._encoded(aim, before)
-        if self._updates and (streams is None or _size(streams) > _DEAR * self._key_bytes):
-            wanted = 26 + 0.3 * self._keys.quality
+            coded = self._encoded(aim, before, fresh)
+        if self._updates and (coded is None or _size(coded.streams) > _DEAR * self._key_bytes):
+            wanted = 26 + 0.3 * self.keys.quality
             state = self.decoder.state
             tuned = retarget(state, found.motion, scene, self.ctx, self._updates, wanted)
             if tuned is not None:
                 rows = np.arange(len(tuned.scene))
                 now = np.where(tuned.faded, -1, rows[: len(state)])
-                aim = Aim(now, rows[len(state) :], tuned.scene, found.motion)
-                streams, of = self._encoded(aim, before)
-        if streams is None or _size(streams) > self.largest * self._key_bytes:
-            return None
-        self.decoder.residual(streams)
-        self._age += 1
-        if self._age >= _YOUNG and self._error(scene) > 10 ** (self.sag / 10) * max(self._level, _PERFECT):
-            return None
-        self._of, self._motion, self._source = of, aim.motion, aim.source
-        return streams
+                coded = self._encoded(Aim(now, rows[len(state) :], tuned.scene, found.motion), before, fresh)
+        return coded
+
+    def _fits(self, coded: _Coded | None) -> TypeGuard[_Coded]:
+        return coded is not None and _size(coded.streams) <= self.largest * self._key_bytes
 
     def _error(self, scene: Scene) -> float:
         """Of the decoder's picture, where that matters and can be told."""
@@ -142,19 +178,31 @@ class MatchedEncoder(FrameEncoder):
         few = replace(self.ctx, cameras=self.ctx.cameras[:_WATCHED])
         return picture_error(replace(self.scene(), frame=scene.frame, model=scene.model), scene, few)
 
-    def _encoded(self, aim: Aim, before: Scene) -> tuple[dict[str, bytes] | None, I64]:
-        """The streams if there is a way, and the source row of every row that a decoder has after them."""
+    def _encoded(self, aim: Aim, before: Scene, fresh: bool) -> _Coded | None:
+        """The streams, if there is a way."""
         now, new = aim.now, aim.new
         gone = now < 0
         streams = encode_gone(gone, self.decoder.state)
         state, now = self.decoder.state.kept(~gone) if gone.any() else self.decoder.state, now[~gone]
-        changes = self.changes(state, Target.of(aim.source.splats.take(now), state), before, aim.source)
+        found: Precision | None = None
+        if fresh:
+            found, missed = self._as_key(aim.source, now, state)
+            new = np.union1d(new, missed)
+        changes = self.changes(state, aim.source.splats.take(now), before, aim.source, found)
         if changes is None:
-            return None, self._of
+            return None
         streams |= changes
         if len(new):
-            streams["new"], new = encode_new(aim.source.splats.take(new), new, state)
-        return streams, np.concatenate([now, new])
+            precise = found.of(state) if found is not None else state
+            streams["new"], new = encode_new(aim.source.splats.take(new), new, precise)
+        return _Coded(aim, streams, np.concatenate([now, new]))
+
+    def _as_key(self, source: Scene, now: I64, state: State) -> tuple[Precision | None, I64]:
+        """What a key frame would do better: the precision of the state's rows, and source rows that it lacks."""
+        plan, rows = planned(source, replace(self.keys, settle=0), self.ctx)
+        shape, colour = np.full((2, len(source)), -1)
+        shape[rows], colour[rows] = plan.classes.shape, plan.classes.colour
+        return wanted(plan.shared.steps, Classes(shape[now], colour[now]), state), np.setdiff1d(rows, now)
 
 
 def _size(streams: Streams) -> int:

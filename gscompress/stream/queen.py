@@ -25,9 +25,10 @@ from gscompress.context import Context
 from gscompress.entropy.float_columns import decode_columns, encode_columns
 from gscompress.entropy.plane import Shape, Side
 from gscompress.errors import UnreadableError
-from gscompress.scene import Scene
+from gscompress.scene import Scene, Splats
 from gscompress.stream.base import FrameCodec, FrameDecoder, FrameEncoder, Streams
 from gscompress.stream.matched import MatchedDecoder, MatchedEncoder
+from gscompress.stream.precision import Precision
 from gscompress.stream.queen_model import LARGEST, LATENTS, QueenModel, changed, columns_of
 from gscompress.stream.residual import Steps
 from gscompress.stream.state import State
@@ -93,9 +94,12 @@ class _Encoder(MatchedEncoder):
         super().__init__(codec.quality, ctx, _Decoder())
         self._codec = codec
 
-    def changes(self, state: State, target: Target, before: Scene, now: Scene) -> dict[str, bytes]:
+    def changes(
+        self, state: State, goal: Splats, before: Scene, now: Scene, precision: Precision | None
+    ) -> dict[str, bytes]:
         if not len(state):
             return {}
+        target = Target.of(goal, state)
         steps = Steps.of(state)
         typical = np.median(steps.shape, axis=0)
         step = {
@@ -105,15 +109,15 @@ class _Encoder(MatchedEncoder):
             "colour": float(np.median(steps.colour)),
             "sh": float(np.median(steps.sh)),
         }
-        goal = {name: np.asarray(getattr(target, name)).reshape(len(state), -1) for name in (*LATENTS, "means")}
-        goal["quats"] = _same_side(goal["quats"], state.quats)
+        aim = {name: np.asarray(getattr(target, name)).reshape(len(state), -1) for name in (*LATENTS, "means")}
+        aim["quats"] = _same_side(aim["quats"], state.quats)
         ctx = Context(self.ctx.seed, self.ctx.log, self.ctx.renderer, self.ctx.cameras[: self._codec.views])
-        far = np.linalg.norm(goal["means"] - state.means, axis=1)
+        far = np.linalg.norm(aim["means"] - state.means, axis=1)
         likely = far / (far + state.grain)
         if ctx.renderer is not None and ctx.cameras:
             moved = gradient_difference(state.scene(), before, now, ctx)
             likely = np.maximum(likely, moved / np.maximum(moved + np.median(moved), 1e-30))
-        model = QueenModel(state, goal, likely, step, self._codec.lasso, ctx.seed)
+        model = QueenModel(state, aim, likely, step, self._codec.lasso, ctx.seed)
         if ctx.renderer is not None and ctx.cameras:
             aims = [rendered(ctx.renderer, now, camera) for camera in ctx.cameras]
             fit(model, aims, ctx, self._codec.updates, loss=_mean_squared, title="Tuning a frame")

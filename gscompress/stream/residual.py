@@ -20,7 +20,7 @@ from gscompress.codecs.synthesis import add_band
 from gscompress.entropy.plane import Shape, Side
 from gscompress.errors import UnreadableError
 from gscompress.stream.base import Streams
-from gscompress.stream.exact_rows import turn_own_axes
+from gscompress.stream.exact_rows import among, turn_own_axes
 from gscompress.stream.state import State
 
 F64 = npt.NDArray[np.float64]
@@ -79,8 +79,12 @@ def encode(symbols: Symbols, state: State) -> dict[str, bytes]:
     return streams
 
 
-def decode(streams: Streams, state: State) -> tuple[dict[str, tuple[I64, I64]], npt.NDArray[np.uint16]]:
-    """Group → changed rows and their symbols; and the marks (N,) of all rows. Raises UnreadableError."""
+Decoded = tuple[dict[str, tuple[I64, I64]], npt.NDArray[np.uint16]]
+"""What ``decode`` finds: group to changed rows and their symbols; and the marks (N,) of all rows."""
+
+
+def decode(streams: Streams, state: State) -> Decoded:
+    """Only rows, neighbours, classes and marks of the state count. Raises UnreadableError."""
     rows_of: dict[str, I64] = {}
     marks = np.zeros(len(state), np.uint16)
     if "changed" not in streams:
@@ -152,8 +156,5 @@ def _shape(columns: int) -> Shape:
 
 def _side(state: State, rows: I64) -> Side:
     """Of some rows, whose neighbours are those near rows that are among them."""
-    place = np.full(len(state) + 1, -1, np.int32)
-    place[rows] = np.arange(len(rows), dtype=np.int32)
-    near = place[state.near[rows]]
-    near = np.take_along_axis(near, np.argsort(near < 0, axis=1, kind="stable"), axis=1)
+    near = among(state.near, rows)
     return Side(first=state.classes.shape[rows].astype(np.uint16), second=state.marks[rows], near=near)

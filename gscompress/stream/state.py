@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gscompress.codecs.colour import LUMA_CHROMA
 from gscompress.codecs.geometry import Classes
 from gscompress.codecs.part import Shared
+from gscompress.codecs.steps import Steps
 from gscompress.quant.exact import log_opacities_to_logits, sharpen
 from gscompress.scene import Scene, Splats
 from gscompress.stream.exact_rows import logits_to_log_opacities, move, thinnest, widen
@@ -73,9 +74,11 @@ class State:
 
     @staticmethod
     def of(key: Key) -> State:
-        rows = _rows(key)
-        graph = build(rows["means"], max(NODE, -(-len(key.splats) // MOST_NODES)))
-        return State(key.shared, **rows, graph=graph, velocity=np.zeros((len(graph), 7)))
+        with ThreadPoolExecutor(1) as pool:
+            means = key.splats.means.astype(np.float64)
+            graph = pool.submit(build, means, max(NODE, -(-len(means) // MOST_NODES)))
+            rows = _rows(key)
+            return State(key.shared, **rows, graph=graph.result(), velocity=np.zeros((len(graph.result()), 7)))
 
     def moved(self, change: Change) -> State:
         """Where everything is expected after a change; the graph's nodes go along."""
@@ -99,6 +102,11 @@ class State:
             graph=replace(graph, centres=centres),
             velocity=change.nodes,
         )
+
+    def with_precision(self, steps: Steps, classes: Classes) -> State:
+        """The same Gaussians in other steps."""
+        grain = steps.of("position", classes.shape) * thinnest(self.widened)
+        return replace(self, shared=replace(self.shared, steps=steps), classes=classes, grain=grain)
 
     def kept(self, rows: Any) -> State:
         """Some rows only (mask or indices in ascending order)."""

@@ -69,3 +69,18 @@ def golden_frames() -> list[Scene]:
     brighter = replace(whole, splats=replace(whole.splats, sh=whole.splats.sh + np.float32(0.2)))
     fewer = replace(brighter, splats=brighter.splats.take(slice(60, None)))
     return [whole, bent(whole, 0.15), turned(bent(fewer, 0.3), 0.1, 1.05), bent(whole, 0.4), bent(brighter, 0.4)]
+
+
+def growing(scene: Scene, growth: float) -> Scene:
+    """The right half grows where it stands."""
+    larger = placed(scene, scene.splats.means, np.eye(3), growth).splats.log_scales
+    scales = np.where(scene.splats.means[:, :1] > 0, larger, scene.splats.log_scales)
+    return replace(scene, splats=replace(scene.splats, log_scales=scales))
+
+
+def golden_growing_frames() -> list[Scene]:
+    """Five frames that need other precision from frame to frame, for version 2 of the codec. Never change them."""
+    whole = shell(1100, 1)
+    frames = [growing(bent(whole, 0.1 * t), 2.0**t) for t in range(5)]
+    frames[3] = replace(frames[3], splats=frames[3].splats.take(slice(60, None)))
+    return frames
