@@ -5,10 +5,12 @@ This is the only way in which pictures reach the core: it never imports renderer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gscompress.camera import Camera
 from gscompress.errors import UsageError
@@ -16,6 +18,9 @@ from gscompress.events import EventLog
 
 if TYPE_CHECKING:
     from gscompress.renderers.base import Renderer
+
+T = TypeVar("T")
+_AT_ONCE = 2  # views: the serial moments of one are filled by the kernels of the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,19 @@ class Context:
         if self.renderer is None:
             raise UsageError(f"{who} judges by renders: pass a Context with a renderer")
         return self.renderer
+
+    def each_view(self, title: str, work: Callable[[int, Camera], T]) -> Iterator[T]:
+        """``work(k, camera)`` of every camera, in their order, some at once: it must not depend on another's result.
+
+        title: what the progress bar says. No more results wait than are worked on, for they may be as large as a scene.
+        """
+        with self.log.phase(title, len(self.cameras)) as tick, ThreadPoolExecutor(_AT_ONCE) as pool:
+            begun: deque[Future[T]] = deque()
+            for k, camera in enumerate(self.cameras):
+                if len(begun) == _AT_ONCE:
+                    yield begun.popleft().result()
+                    tick(1)
+                begun.append(pool.submit(work, k, camera))
+            while begun:
+                yield begun.popleft().result()
+                tick(1)

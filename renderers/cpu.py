@@ -17,9 +17,12 @@ from gscompress.errors import UsageError
 from gscompress.kernels.cpu_bin import bin_tiles
 from gscompress.kernels.cpu_blend import TILE_H, TILE_W, blend
 from gscompress.kernels.cpu_blend_grad import SUMS, blend_grad
+from gscompress.kernels.cpu_colours import blend_colours, project_colours
+from gscompress.kernels.cpu_judge import judge
 from gscompress.kernels.cpu_project import CAMERA, ROW, project
 from gscompress.kernels.cpu_project_grad import project_grad
 from gscompress.kernels.cpu_removal import removal
+from gscompress.kernels.cpu_squares import SQUARES, project_squares
 from gscompress.kernels.cpu_threads import cores, parts, run
 from gscompress.renderers.base import F32, Gradients, Image
 from gscompress.scene import Scene
@@ -113,16 +116,22 @@ class CpuRenderer:
         sign add up and others cancel (so that a value may be negative). Exact but for pixels that the Gaussian's
         absence would let see past the stop at T < 1e-4. Raises UsageError if the shape of ``wanted`` differs.
         """
-        view = self.view(scene, camera, background=background)
-        picture = view.image.rgb
-        if wanted is not None and wanted.shape != picture.shape:
-            raise UsageError(f"the wanted picture is {wanted.shape}, expected {picture.shape}")
-        off = np.zeros_like(picture) if wanted is None else picture - wanted.astype(np.float32)
+        return self.removal_of(self.view(scene, camera, background=background), wanted)
+
+    def removal_of(self, view: View, wanted: npt.NDArray[Any] | None = None) -> F32:
+        """``removal_error`` of a view."""
         errors = np.empty(view.total[-1], np.float32)
-        fixed = (*view.lists, picture, off, view.used, errors)
+        fixed = (*view.lists, view.image.rgb, _off(view, wanted), view.used, errors)
         run(removal, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
-        whose = np.repeat(np.arange(len(scene)), np.diff(view.total))
-        return np.bincount(whose, weights=errors, minlength=len(scene)).astype(np.float32)
+        return _per_gaussian(view, errors)
+
+    def judge(self, view: View, grad: F32, wanted: npt.NDArray[Any] | None = None) -> tuple[F32, F32]:
+        """``removal_of`` and ``squares`` of a view, in less time than both."""
+        errors = np.empty(view.total[-1], np.float32)
+        sums = np.empty((view.total[-1], SUMS), np.float32)
+        fixed = (*view.lists, view.image.rgb, _fitting(grad, view), _off(view, wanted), view.used, sums, errors)
+        run(judge, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
+        return _per_gaussian(view, errors), self._squares(view, sums)
 
     def view(
         self,
@@ -158,12 +167,7 @@ class CpuRenderer:
 
     def pull_back(self, view: View, grad: F32) -> Gradients:
         """Vector-Jacobian product of dL/d rgb (H, W, 3) with a view. Raises UsageError if the shape differs."""
-        if grad.shape != view.image.rgb.shape:
-            raise UsageError(f"image gradient is {grad.shape}, expected {view.image.rgb.shape}")
-        grad = np.ascontiguousarray(grad, np.float32)
-        sums = np.empty((view.total[-1], SUMS), np.float32)
-        fixed = (*view.lists, view.image.rgb, grad, view.used, sums)
-        run(blend_grad, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
+        sums = self._pair_sums(view, grad)
         stored = view.model[3:]
         means, log_scales, quats, logit_opacities, sh = (np.zeros_like(array) for array in stored)
         out = Gradients(
@@ -180,5 +184,58 @@ class CpuRenderer:
         run(project_grad, [(*span, *tail) for span in self._parts(len(view.rows))], self.threads)
         return out
 
+    def squares(self, view: View, grad: F32) -> F32:
+        """(N, SQUARES) squares of ``pull_back``'s gradients in each Gaussian's own axes, see ``cpu_squares``."""
+        return self._squares(view, self._pair_sums(view, grad))
+
+    def _squares(self, view: View, sums: F32) -> F32:
+        out = np.empty((len(view.rows), SQUARES), np.float32)
+        tail = (*view.model, view.rows, view.total, sums, out)
+        run(project_squares, [(*span, *tail) for span in self._parts(len(view.rows))], self.threads)
+        return out
+
+    def pull_colours(self, view: View, grad: F32) -> F32:
+        """(N, K, 3) ``pull_back``'s gradient by SH alone, in half the time."""
+        grad = _fitting(grad, view)
+        sums = np.empty((view.total[-1], 3), np.float32)
+        fixed = (*view.lists, grad, view.used, sums)
+        run(blend_colours, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
+        camera, _, bands, means, *_, sh = view.model
+        out = np.empty(sh.shape, np.float32)
+        tail = (camera, bands, means, view.rows, view.total, sums, out)
+        run(project_colours, [(*span, *tail) for span in self._parts(len(view.rows))], self.threads)
+        return out
+
+    def _pair_sums(self, view: View, grad: F32) -> F32:
+        """(pairs, SUMS) of ``blend_grad``."""
+        grad = _fitting(grad, view)
+        sums = np.empty((view.total[-1], SUMS), np.float32)
+        fixed = (*view.lists, view.image.rgb, grad, view.used, sums)
+        run(blend_grad, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
+        return sums
+
     def _parts(self, count: int) -> list[tuple[int, int]]:
         return parts(count, 1 if self.threads == 1 else self.threads * PARTS)
+
+
+def _fitting(grad: F32, view: View) -> F32:
+    """A gradient that the kernels can read. Raises UsageError if it is not as large as the picture."""
+    if grad.shape != view.image.rgb.shape:
+        raise UsageError(f"image gradient is {grad.shape}, expected {view.image.rgb.shape}")
+    return np.ascontiguousarray(grad, np.float32)
+
+
+def _off(view: View, wanted: npt.NDArray[Any] | None) -> F32:
+    """How far the picture is from the wanted one. Raises UsageError if that is of another size."""
+    picture = view.image.rgb
+    if wanted is None:
+        return np.zeros_like(picture)
+    if wanted.shape != picture.shape:
+        raise UsageError(f"the wanted picture is {wanted.shape}, expected {picture.shape}")
+    return picture - wanted.astype(np.float32)
+
+
+def _per_gaussian(view: View, of_pairs: F32) -> F32:
+    """Sums over each Gaussian's tiles."""
+    whose = np.repeat(np.arange(len(view.rows)), np.diff(view.total))
+    return np.bincount(whose, weights=of_pairs, minlength=len(view.rows)).astype(np.float32)

@@ -58,8 +58,12 @@ def pictures_table(bench: Bench) -> None:
         "RDOQ, price 1": lambda z, s, k: by_cost(z, k, 1.0),
         "diffusion 0.2": lambda z, s, k: diffuse(np.ascontiguousarray(z), 0.2),
         "compensated in each Gaussian": lambda z, s, k: compensate(z, np.ones(1), joint(bench.fisher, whole)),
-        "settled, 3 rounds of 7 views": lambda z, s, k: np.rint(settle(z, pull(s), 16 * (h * s * s)[:, None], 3)),
-        "settled, 6 rounds of 7 views": lambda z, s, k: np.rint(settle(z, pull(s), 16 * (h * s * s)[:, None], 6)),
+        "settled, 3 rounds of 7 views": lambda z, s, k: np.rint(
+            settle(z, pull(s), 16 * (h * s * s)[:, None], 3, 0.1, 0.1)
+        ),
+        "settled, 6 rounds of 7 views": lambda z, s, k: np.rint(
+            settle(z, pull(s), 16 * (h * s * s)[:, None], 6, 0.1, 0.1)
+        ),
     }
     curves: dict[str, Any] = {}
     for label, way in ways.items():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gscompress.atomic import staged
+from gscompress.camera import Camera
 from gscompress.config import from_config, parse_spec, to_config
 from gscompress.context import Context
 from gscompress.errors import (
@@ -167,3 +170,22 @@ def test_the_ledger_sums_both_ways() -> None:
 def test_a_context_without_a_renderer_says_who_wants_one() -> None:
     with pytest.raises(UsageError, match="pruning"):
         Context().need_renderer("pruning")
+
+
+def test_views_come_in_order_whoever_is_done_first() -> None:
+    late = threading.Event()
+
+    def work(k: int, camera: Camera) -> tuple[int, str]:
+        if k == 0:
+            assert late.wait(10)
+        if k == 1:
+            late.set()
+        return k, camera.name
+
+    cameras = [Camera(8, 6, 8, 8, 4, 3, np.eye(4), f"view-{k}") for k in range(5)]
+    events: list[Event] = []
+    ctx = Context(log=EventLog(events.append), cameras=cameras)
+    assert list(ctx.each_view("looking", work)) == [(k, f"view-{k}") for k in range(5)]
+    assert events[-1] == PhaseEnd("looking")
+    with pytest.raises(ZeroDivisionError):
+        list(ctx.each_view("looking", lambda k, camera: 1 // (k - 3)))

@@ -126,7 +126,7 @@ class Basis:
     def analyse(self, sh: F32) -> F64:
         """Higher SH (N, K, 3) to coefficients (N, n)."""
         flat = sh.reshape(len(sh), len(self.matrix)).astype(np.float64)
-        return np.asarray(np.linalg.solve(self.matrix.T, flat.T).T if len(sh) else flat, np.float64)
+        return np.asarray(flat @ np.linalg.inv(self.matrix), np.float64)
 
 
 def _length_side(classes: Classes, before: I64, near: I32) -> Side:

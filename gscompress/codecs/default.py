@@ -63,7 +63,7 @@ class DefaultCodec(Codec):
     renders: bool = True
     prune: float = 0.6
     tune: float = 0.0
-    settle: int = 4
+    settle: int = 3
     diffusion: float = 0.4
     layers: int = 1
     part: int = 131_072
@@ -118,10 +118,10 @@ class DefaultCodec(Codec):
             if of is scene and abs(quality - self.quality) <= (_CLOSE_TUNED if tune else _CLOSE):
                 return kept, importance
         some = glance(ctx)
-        kept = prune(scene, some, self.prune * step**2)
+        kept, felt = prune(scene, some, self.prune * step**2)
         if tune:
-            kept = refine(kept, scene, ctx, steps_in(tune * _GEOMETRY_SHARE, kept, ctx))
-        importance = assess(kept, some)
+            kept, felt = refine(kept, scene, ctx, steps_in(tune * _GEOMETRY_SHARE, kept, ctx)), None
+        importance = assess(kept, some, felt)
         ctx.memo[key] = (scene, self.quality, kept, importance)
         return kept, importance
 

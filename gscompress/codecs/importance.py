@@ -36,13 +36,16 @@ class Importance:
     blur: float
 
 
-def assess(scene: Scene, ctx: Context) -> Importance:
-    """From renders when the Context has a renderer and cameras, from opacity and size otherwise."""
+def assess(scene: Scene, ctx: Context, felt: Sensitivity | None = None) -> Importance:
+    """From renders when the Context has a renderer and cameras, from opacity and size otherwise.
+
+    felt: what was measured already, of the same Gaussians in the views of ``ctx``.
+    """
     looks = by_looks(scene)
     if ctx.renderer is None or not ctx.cameras or not len(scene):
         return looks
     blur = _blur(scene, ctx.cameras)
-    shape, colour, seen = _from_sensitivity(scene, measure(scene, ctx), blur)
+    shape, colour, seen = _from_sensitivity(scene, felt or measure(scene, ctx), blur)
     return Importance(_with_floor(shape, looks.shape, seen), _with_floor(colour, looks.colour, seen), blur)
 
 

@@ -9,43 +9,74 @@ sign add up (docs/pruning.md).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from gscompress.codecs.glance import originals
+from gscompress.camera import Camera
+from gscompress.codecs.glance import WORST, look_at_original
 from gscompress.codecs.importance import FEWEST, by_looks, predicted
 from gscompress.context import Context
+from gscompress.quant.sensitivity import COLUMNS, Sensitivity, from_squares, signs
 from gscompress.scene import Scene
-from gscompress.transforms.prune import removal_error
+from gscompress.transforms.prune import over_views
 
 BITS = 60.0  # what a Gaussian costs, roughly, at every quality
 FLOOR_OCTAVES = 2.0
-WORST = 0.1  # of the largest error in a single view counts on top of the mean: no view is ruined for the others
-ROUNDS = (0.1, 1.0)  # shares of the threshold, approached from far below: many small errors add up
+FIRST = 0.1  # of the threshold for the first round: approached from far below, since many small errors add up
+F16 = npt.NDArray[np.float16]
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 
 
-def prune(scene: Scene, ctx: Context, squared_step: float) -> Scene:
-    """Keep Gaussians whose removal costs more than their bits save. ``squared_step``: picture error of a step, times
-    12.
+def prune(scene: Scene, ctx: Context, squared_step: float) -> tuple[Scene, Sensitivity | None]:
+    """Keep Gaussians whose removal costs more than their bits save, and tell what the picture feels of those.
 
-    Each parameter causes squared_step / 12, and a bit less quadruples it: a bit is worth 2 ln 2 squared_step / 12.
+    squared_step: picture error of a step, times 12. Each parameter causes squared_step / 12, and a bit less quadruples
+    it: a bit is worth 2 ln 2 squared_step / 12. Sensitivities come from the last round's views, which are drawn anyway.
     """
     if ctx.renderer is None or not ctx.cameras or squared_step <= 0 or not len(scene):
-        return scene
+        return scene, None
     worth = BITS * 2 * np.log(2) * squared_step / 12
     before = len(scene)
-    wanted = originals(scene, ctx)
-    for share in ROUNDS:
-        error = with_floor(removal_error(scene, ctx, wanted, WORST), by_looks(scene).shape)
-        keep = error > share * worth
-        if not keep.any():
-            break
-        scene = Scene(scene.splats.take(keep), scene.frame, scene.model, scene.meta)
+    original = look_at_original(scene, ctx)
+    scene = _above(scene, with_floor(original.removal, by_looks(scene).shape), FIRST * worth)
+    error, felt = _last_round(scene, ctx, original.pictures)
+    keep = with_floor(error, by_looks(scene).shape) > worth
+    if keep.any():
+        scene, felt = replace(scene, splats=scene.splats.take(keep)), felt.take(keep)
     ctx.log.info(f"pruned {before - len(scene):,} of {before:,} Gaussians that the picture does not miss")
-    return scene
+    return scene, felt
 
 
-def with_floor(error: npt.NDArray[np.float64], looks: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _above(scene: Scene, error: F64, threshold: float) -> Scene:
+    keep = error > threshold
+    return replace(scene, splats=scene.splats.take(keep)) if keep.any() else scene
+
+
+def _last_round(scene: Scene, ctx: Context, wanted: Sequence[F16]) -> tuple[F64, Sensitivity]:
+    """(N,) what removal adds to the error against the original's pictures, and sensitivities, in one look."""
+    renderer: Any = ctx.renderer
+    columns = np.zeros((len(scene), COLUMNS))
+
+    def look(k: int, camera: Camera) -> tuple[F32, F32]:
+        view = renderer.view(scene, camera)
+        judged: tuple[F32, F32] = renderer.judge(view, signs(wanted[k].shape, ctx.seed, k), wanted[k])
+        return judged
+
+    def errors() -> Iterator[F32]:
+        for error, squares in ctx.each_view("Measuring what each parameter does", look):
+            np.add(columns, squares, out=columns)
+            yield error
+
+    error = over_views(errors(), len(scene), ctx, WORST)
+    return error, from_squares(columns, ctx)
+
+
+def with_floor(error: F64, looks: F64) -> F64:
     """Raise errors that lie far below what a Gaussian's looks suggest: other views than the measured ones may show it.
 
     looks: (N,) octaves of ``importance.by_looks``. Errors that are zero or negative count as not seen.

@@ -9,20 +9,22 @@ notice. docs/quantization.md has the figures.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.camera import Camera
 from gscompress.codecs.colour import LUMA_CHROMA
-from gscompress.codecs.glance import originals
+from gscompress.codecs.glance import look_at_original
 from gscompress.codecs.plan import Plan
 from gscompress.codecs.reconstruction import colours, known_levels, shapes
 from gscompress.context import Context
 from gscompress.quant.rounding import settle
 from gscompress.scene import Scene
 
-F64 = npt.NDArray[np.float64]
-VIEWS = 8  # per round
+F32 = npt.NDArray[np.float32]
+VIEWS = 5  # per round
 CURVATURE = 16.0  # of a step's squared error: the coefficients of a Gaussian, and its neighbours, act together
 
 
@@ -31,40 +33,46 @@ def settled(plan: Plan, original: Scene, ctx: Context, step: float, rounds: int)
 
     step: root of the picture error that one parameter may cause, times sqrt 12, as in ``Plan.make``.
     """
-    renderer = ctx.need_renderer("settling colours")
+    renderer: Any = ctx.need_renderer("settling colours")
     classes, shared, splats = plan.classes, plan.shared, plan.splats
     known = known_levels(shared.box, splats.means)
     steps = np.repeat(shared.steps.of("dc", classes.colour)[:, None], 3 + shared.sh_columns, axis=1)
     steps[:, 3:] = shared.steps.of("sh", classes.colour)[:, None]
-    offset = np.concatenate([shared.steps.dc_offset, np.zeros(shared.sh_columns)])
+    steps = steps.astype(np.float32)
+    offset = np.concatenate([shared.steps.dc_offset, np.zeros(shared.sh_columns)]).astype(np.float32)
     targets = np.concatenate([splats.sh[:, 0] @ LUMA_CHROMA.T, shared.basis.analyse(splats.sh[:, 1:])], axis=1)
     shown = replace(original, splats=replace(shapes(splats, classes, shared, known), extras=splats.extras))
-    wanted = originals(original, ctx)
+    wanted = look_at_original(original, ctx).pictures
     order = np.random.default_rng(ctx.seed).permutation(len(ctx.cameras))
     pixels = 3 * sum(c.width * c.height for c in ctx.cameras)
 
-    def values(scaled: F64) -> npt.NDArray[np.float32]:
-        return (scaled * steps + offset).astype(np.float32)
+    def values(scaled: F32) -> F32:
+        return scaled * steps + offset
 
-    def pull(scaled: F64, done: int) -> F64:
+    def pull(scaled: F32, done: int) -> F32:
         """Half the derivative of the mean squared error by the values, in steps."""
         now = values(scaled)
         scene = replace(shown, splats=replace(shown.splats, sh=colours(now[:, :3], now[:, 3:], classes, shared)))
-        total = np.zeros(splats.sh.shape)
+        total = np.zeros(splats.sh.shape, np.float32)
         chosen = np.take(order, range(done * VIEWS, (done + 1) * VIEWS), mode="wrap")
-        for view in map(int, chosen):
-            camera = ctx.cameras[view]
-            picture = wanted[view].astype(np.float32)
-            total += renderer.render_with_grad(scene, camera, lambda image, w=picture: image.rgb - w)[1].sh  # type: ignore[misc]
-        back = np.concatenate(
-            [total[:, 0] @ LUMA_CHROMA.T, total[:, 1:].reshape(len(total), -1) @ shared.basis.matrix.T], axis=1
-        )
-        return np.asarray(back * steps * (len(ctx.cameras) / len(chosen) / pixels), np.float64)
 
-    with ctx.log.phase("Settling colours"):
-        # Steps of class 0 may be much larger than wanted: what they count is not known, so they stay.
-        curvature = np.where(classes.colour[:, None] > 0, CURVATURE * step**2, np.inf)
-        moved = values(settle((targets - offset) / steps, pull, curvature, rounds))
+        def look(k: int, camera: Camera) -> F32:
+            view = renderer.view(scene, camera)
+            return np.asarray(renderer.pull_colours(view, view.image.rgb - wanted[chosen[k]]))
+
+        some = replace(ctx, cameras=[ctx.cameras[view] for view in chosen])
+        for more in some.each_view("Settling colours", look):
+            total += more
+        back = np.empty_like(steps)
+        back[:, :3] = total[:, 0] @ LUMA_CHROMA.T.astype(np.float32)
+        back[:, 3:] = total[:, 1:].reshape(len(total), -1) @ shared.basis.matrix.T.astype(np.float32)
+        back *= steps
+        back *= np.float32(len(ctx.cameras) / len(chosen) / pixels)
+        return back
+
+    # Steps of class 0 may be much larger than wanted: what they count is not known, so they stay.
+    curvature = np.where(classes.colour[:, None] > 0, CURVATURE * step**2, np.inf).astype(np.float32)
+    moved = values(settle((targets.astype(np.float32) - offset) / steps, pull, curvature, rounds))
     sh = np.concatenate([moved[:, :3] @ LUMA_CHROMA, moved[:, 3:] @ shared.basis.matrix], axis=1)
     sh = sh.reshape(splats.sh.shape).astype(np.float32)
     return replace(plan, splats=replace(splats, sh=sh), diffusion=0.0)

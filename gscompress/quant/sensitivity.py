@@ -8,20 +8,20 @@ cameras.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.camera import Camera
 from gscompress.context import Context
-from gscompress.quant.probe import COLUMNS, add
 from gscompress.scene import Scene
 
-if TYPE_CHECKING:
-    from gscompress.renderers.base import Image
-
 F64 = npt.NDArray[np.float64]
+COLUMNS = 15
+"""Of a renderer's ``squares``: see ``quant.probe``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +43,36 @@ class Sensitivity:
     contribution: F64
     pixels: int
 
+    def take(self, rows: npt.NDArray[Any]) -> Sensitivity:
+        """Of some Gaussians, by index or mask."""
+        of = (self.means, self.log_scales, self.turns, self.logit_opacities, self.dc, self.sh, self.contribution)
+        return Sensitivity(*(each[rows] for each in of), self.pixels)
+
+
+def signs(shape: Sequence[int], *seed: int) -> npt.NDArray[np.float32]:
+    """A picture of random signs, the same for the same seed."""
+    drawn = np.random.default_rng(seed).integers(0, 2, shape, dtype=np.int8)
+    return (drawn * 2 - 1).astype(np.float32)
+
 
 def measure(scene: Scene, ctx: Context, probes: int = 1) -> Sensitivity:
     """Estimate sensitivities from ``ctx.cameras`` with ``probes`` random sign pictures each. Deterministic in
     ctx.seed."""
-    renderer = ctx.need_renderer("measuring sensitivities")
-    rng = np.random.default_rng(ctx.seed)
+    renderer: Any = ctx.need_renderer("measuring sensitivities")
+
+    def look(k: int, camera: Camera) -> F64:
+        view = renderer.view(scene, camera)
+        each = [renderer.squares(view, signs(view.image.rgb.shape, ctx.seed, k, probe)) for probe in range(probes)]
+        return np.sum(each, axis=0, dtype=np.float64) / probes
+
     columns = np.zeros((len(scene), COLUMNS))
-    quats = np.ascontiguousarray(scene.splats.quats, np.float64)
-    pixels = 0
+    for more in ctx.each_view("Measuring sensitivities", look):
+        columns += more
+    return from_squares(columns, ctx)
 
-    def signs(image: Image) -> npt.NDArray[np.float32]:
-        return (rng.integers(0, 2, image.rgb.shape, dtype=np.int8) * 2 - 1).astype(np.float32)
 
-    with ctx.log.phase("Measuring sensitivities", len(ctx.cameras)) as tick:
-        for camera in ctx.cameras:
-            for _ in range(probes):
-                _, g = renderer.render_with_grad(scene, camera, signs)
-                add(columns, quats, g.means, g.log_scales, g.quats, g.logit_opacities, g.sh, g.contribution)
-            pixels += camera.width * camera.height * 3
-            tick(1)
-    columns /= probes
+def from_squares(columns: F64, ctx: Context) -> Sensitivity:
+    """(N, COLUMNS) a renderer's ``squares``, added up over the views of ``ctx``, by name."""
     means, log_scales, turns, dc = np.split(columns[:, :12], 4, axis=1)
+    pixels = 3 * sum(camera.width * camera.height for camera in ctx.cameras)
     return Sensitivity(means, log_scales, turns, columns[:, 12], dc, columns[:, 13], columns[:, 14], pixels)

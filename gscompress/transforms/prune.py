@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from gscompress.camera import Camera
 from gscompress.context import Context
 from gscompress.errors import UsageError
 from gscompress.scene import Scene
@@ -64,14 +65,20 @@ def removal_error(scene: Scene, ctx: Context, wanted: Sequence[Array] | None = N
     worst: how much of the largest error in a single view counts on top of the mean.
     """
     renderer: Any = ctx.need_renderer("measuring what each Gaussian adds")
-    total, largest, pixels = np.zeros(len(scene)), np.full(len(scene), -np.inf), 0
-    with ctx.log.phase("Measuring what each Gaussian adds", len(ctx.cameras)) as tick:
-        for k, camera in enumerate(ctx.cameras):
-            error = renderer.removal_error(scene, camera, wanted=None if wanted is None else wanted[k])
-            total += error
-            np.maximum(largest, error / (camera.width * camera.height * 3), out=largest)
-            pixels += camera.width * camera.height * 3
-            tick(1)
+
+    def look(k: int, camera: Camera) -> Array:
+        return np.asarray(renderer.removal_error(scene, camera, wanted=None if wanted is None else wanted[k]))
+
+    return over_views(ctx.each_view("Measuring what each Gaussian adds", look), len(scene), ctx, worst)
+
+
+def over_views(errors: Iterable[Array], count: int, ctx: Context, worst: float) -> F64:
+    """(count,) ``removal_error`` from that of each camera of ``ctx``."""
+    total, largest, pixels = np.zeros(count), np.full(count, -np.inf), 0
+    for error, camera in zip(errors, ctx.cameras, strict=True):
+        total += error
+        np.maximum(largest, error / (camera.width * camera.height * 3), out=largest)
+        pixels += camera.width * camera.height * 3
     return total / max(pixels, 1) + (worst * largest if worst and pixels else 0.0)
 
 

@@ -77,12 +77,16 @@ def test_layers_cost_little(scene: Scene, ctx: Context) -> None:
 
 def test_pruning_takes_what_the_picture_does_not_miss(scene: Scene, ctx: Context) -> None:
     errors = removal_error(scene, ctx)
-    kept = prune(scene, ctx, squared_step=float(np.median(errors)) / 50)
+    kept, felt = prune(scene, ctx, squared_step=float(np.median(errors)) / 50)
     assert 0 < len(kept) < len(scene)
+    assert felt is not None
+    assert len(felt.contribution) == len(kept)
     rng = np.random.default_rng(0)
     arbitrary = replace(scene, splats=scene.splats.take(rng.permutation(len(scene))[: len(kept)]))
     assert quality(scene, kept, ctx) > quality(scene, arbitrary, ctx) + 3
-    assert len(prune(scene, ctx, squared_step=0.0)) == len(scene)
+    whole, unfelt = prune(scene, ctx, squared_step=0.0)
+    assert whole is scene
+    assert unfelt is None
 
 
 def test_the_floor_only_raises(scene: Scene, ctx: Context) -> None:

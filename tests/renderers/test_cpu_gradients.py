@@ -10,6 +10,7 @@ from small_scenes import blob, camera, with_splats
 
 from gscompress.camera import Camera
 from gscompress.errors import UsageError
+from gscompress.quant.probe import squares
 from gscompress.renderers.base import Gradients
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.renderers.reference import blend, project
@@ -112,6 +113,27 @@ def test_a_view_can_be_pulled_back_twice_and_is_linear() -> None:
         np.testing.assert_allclose(getattr(one, name) + getattr(two, name), whole, atol=1e-4 * np.abs(whole).max())
     with pytest.raises(UsageError, match="image gradient is"):
         renderer.pull_back(drawn, a[1:])
+
+
+@pytest.mark.parametrize(("degree", "model"), [(3, "3dgs"), (0, "mip")])
+def test_short_cuts_are_what_the_long_ways_are(degree: int, model: Model) -> None:
+    scene, view, renderer = blob(200, 4, degree, model), camera(), CpuRenderer()
+    grad = np.random.default_rng(1).normal(size=(view.height, view.width, 3)).astype(np.float32)
+    drawn = renderer.view(scene, view)
+    slow = renderer.pull_back(drawn, grad)
+    expected = squares(np.asarray(scene.splats.quats, np.float64), slow)
+    assert (expected[:, 14] > 0).sum() > 100
+    # Both sum the same float32 pairs; the plain gradients are rounded to float32 before they are turned and squared.
+    found, largest = renderer.squares(drawn, grad), expected.max(axis=0)
+    np.testing.assert_array_less(np.abs(found - expected), 1e-3 * expected + 1e-6 * largest + 1e-30)
+    wanted = drawn.image.rgb + np.float32(0.1) * grad
+    errors, again = renderer.judge(drawn, grad, wanted)
+    np.testing.assert_array_less(np.abs(again - expected), 1e-3 * expected + 1e-6 * largest + 1e-30)
+    alone = renderer.removal_of(drawn, wanted)
+    np.testing.assert_allclose(errors, alone, rtol=1e-3, atol=1e-5 * np.abs(alone).max())
+    np.testing.assert_allclose(renderer.pull_colours(drawn, grad), slow.sh, rtol=1e-3, atol=1e-5 * abs(slow.sh).max())
+    with pytest.raises(UsageError, match="image gradient is"):
+        renderer.pull_colours(drawn, grad[1:])
 
 
 @pytest.mark.parametrize("off", [0.0, 0.05])
