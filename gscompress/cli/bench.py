@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gscompress.bench.results import SceneResults
     from gscompress.events import EventLog
 
-Scenes = Annotated[list[Path] | None, typer.Argument(metavar="SCENE...", help="Splat files; .ply.xz is unpacked.")]
+Scenes = Annotated[list[Path] | None, typer.Argument(metavar="SCENE...", help="Splat files, .ply.xz too, or fields.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Everything goes here; runs add up.")]
 Codecs = Annotated[
     str | None, typer.Option(metavar="A,B:POINT+POINT|all", help="Codecs, and rate points such as default:q30+q60.")
@@ -70,6 +70,7 @@ def bench(
     from gscompress.bench.plot import need_matplotlib
     from gscompress.bench.results import read_quoted
     from gscompress.bench.run import run
+    from gscompress.cli import bench_fields, fields
 
     if install_hints:
         show_hints(as_json)
@@ -80,6 +81,23 @@ def bench(
         raise UsageError(f"{out} is a file: give a folder")
     if not set_name or Path(set_name).name != set_name:
         raise UsageError(f"--set '{set_name}' is no folder name")
+    of_fields = [path for path in scenes if fields.recognised(path)]
+    if of_fields:
+        if len(of_fields) < len(scenes):
+            raise UsageError("give fields or splats to bench, not both at once")
+        for_splats = {"--protocol": protocol != "self", "--repeat": repeat != 1, "--jobs": jobs != 1}
+        for_splats |= {"--quoted": quoted, "--lpips": lpips}
+        bench_fields.bench(
+            of_fields,
+            out,
+            codecs=codecs,
+            cameras=_single("--cameras", cameras),
+            data=_single("--data", data),
+            size=parse_pixels(size),
+            as_json=as_json,
+            unused=for_splats,
+        )
+        return
     need_matplotlib()
     check_codec(anchor)
     specs, chosen = scene_specs(scenes, cameras or (), data or ()), codec_specs(codecs)
@@ -96,6 +114,13 @@ def bench(
         return
     _show(found)
     console.say(f"{out / 'index.html'} shows it all; tables are in {out / 'results'} and {out / 'results.md'}")
+
+
+def _single(option: str, given: list[str] | None) -> Path | None:
+    """The one file or folder of an option that may be repeated for splats. Raises UsageError."""
+    if given and len(given) > 1:
+        raise UsageError(f"of fields, give {option} once")
+    return Path(given[0]) if given else None
 
 
 def report(

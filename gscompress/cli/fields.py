@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 JUDGED = (24, 50, 50)
 """Generated views that a field is compressed by, and their size: rays are drawn from them."""
-RAYS = {"mlp": (4096, 768), "hash_grid": (65536, 6144), "voxels": (16384, 4096)}
+RAYS = {"mlp": (4096, 768), "hash_grid": (65536, 6144), "planes": (32768, 6144), "voxels": (49152, 6144)}
 """Rays that sensitivities and errors are measured with: a table of many entries needs many to be seen at all."""
 MOST_PIXELS = 2_000_000
 """Of all views of a dataset together: larger ones are looked at from the same places at a smaller size."""
@@ -89,7 +89,7 @@ def compress(
         field = read(source, log)
         codec = _with_options(codec_for(field, preset), quality, tune)
         started = time.perf_counter()
-        ctx = FieldContext(log=log, judge=_judge(field, cameras, photos=tune is not None, log=log))
+        ctx = FieldContext(log=log, judge=judge(field, cameras, photos=tune is not None, log=log))
         with staged(target, force=force) as temporary, temporary.open("wb") as stream:
             size = field_gscz.encode(stream, field, codec, ctx)
         seconds = time.perf_counter() - started
@@ -176,7 +176,7 @@ def _what(field: Field) -> str:
     return f"{field.spec.kind} field of {field.weights:,} weights"
 
 
-def _judge(field: Field, cameras: Path | None, *, photos: bool, log: EventLog) -> Any:
+def judge(field: Field, cameras: Path | None, *, photos: bool, log: EventLog) -> Any:
     """Renders from the given or from generated cameras; with ``photos``, those of the dataset where it has any."""
     from gscompress.datasets import load_cameras, load_views
     from gscompress.field_views import generate
