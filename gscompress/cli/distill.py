@@ -29,7 +29,7 @@ Cameras = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Look at the field from here; default: around it, generated.")
 ]
 Width = Annotated[int | None, typer.Option(metavar="PIXELS", help="Scale photos and views to this width.")]
-Side = Annotated[int, typer.Option(metavar="N", help="Samples along an axis of planes and voxels.")]
+Side = Annotated[int | None, typer.Option(metavar="N", help="Samples along an axis of planes (256) or voxels (128).")]
 Budget = Annotated[int, typer.Option(metavar="N", help="Most Gaussians.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of every random draw.")]
 
@@ -44,7 +44,7 @@ def distill(
     data: Data = None,
     cameras: Cameras = None,
     width: Width = None,
-    side: Side = 128,
+    side: Side = None,
     budget: Budget = 40_000,
     seed: Seed = 0,
     as_json: Json = False,
@@ -56,7 +56,7 @@ def distill(
 
     if to not in (*KINDS, "splats"):
         raise UsageError(f"--to {to}: fields are distilled to {', '.join(KINDS)} or splats")
-    if not (0 < seconds < 1e6 and 8 <= side <= 512 and 64 <= budget <= 10**8):
+    if not (0 < seconds < 1e6 and 8 <= (side or 128) <= 512 and 64 <= budget <= 10**8):
         raise UsageError("distillation takes up to 1,000,000 seconds, a side of 8 to 512, 64 to 100,000,000 Gaussians")
     if data is not None and cameras is not None:
         raise UsageError("--data brings its own cameras: leave out --cameras")
@@ -116,7 +116,7 @@ def _student(
     cameras: Sequence[Camera],
     photos: list[Any],
     seconds: float,
-    side: int,
+    side: int | None,
     budget: int,
     seed: int,
     log: EventLog,

@@ -32,7 +32,8 @@ _WARM = 20  # steps
 class Plan:
     """seconds: of training, at most; steps: at most. points: share of the time for the first stage.
 
-    batch: points per step of the first stage, rays: of the second. side: samples along an axis of planes and voxels.
+    batch: points per step of the first stage, rays: of the second. side: samples along an axis of planes (by default
+    256) and voxels (128).
     """
 
     seconds: float = 120.0
@@ -40,7 +41,7 @@ class Plan:
     points: float = 0.25
     batch: int = 8192
     rays: int = 1024
-    side: int = 128
+    side: int | None = None
     seed: int = 0
 
 

@@ -30,14 +30,15 @@ STUDENTS = {
 
 
 class Student:
-    """rate: of learning features, net_rate: of networks."""
+    """side: samples along an axis unless told otherwise. rate: of learning features, net_rate: of networks."""
 
     kind: ClassVar[str]
+    side: ClassVar[int] = 128
     rate: ClassVar[float] = 1e-2
     net_rate: ClassVar[float] = 3e-3
 
-    def __init__(self, teacher: Field, taught: Lessons, cameras: Sequence[Camera], side: int, seed: int) -> None:
-        self.field = self.fresh(teacher, taught, cameras, side, np.random.default_rng(seed))
+    def __init__(self, teacher: Field, taught: Lessons, cameras: Sequence[Camera], side: int | None, seed: int) -> None:
+        self.field = self.fresh(teacher, taught, cameras, side or self.side, np.random.default_rng(seed))
         self.model: FieldModel = asked(self.field)
         self.model.require_gradients()
 
@@ -72,7 +73,9 @@ class Student:
         return replace(self.field, tensors={n: t.detach().numpy().copy() for n, t in self.model.tensors.items()})
 
 
-def student_of(kind: str, teacher: Field, taught: Lessons, cameras: Sequence[Camera], side: int, seed: int) -> Student:
+def student_of(
+    kind: str, teacher: Field, taught: Lessons, cameras: Sequence[Camera], side: int | None, seed: int
+) -> Student:
     """An untrained student of that kind. Raises UsageError."""
     if kind not in STUDENTS:
         raise UsageError(f"fields are distilled to {', '.join(STUDENTS)} or splats, not to '{kind}'")

@@ -14,7 +14,7 @@ from gscompress.distill.students import Student, layers, unbounded
 from gscompress.field import Array, Field, Spec
 from gscompress.kernels.plane_lookup import PLANES
 
-_FEATURES = {"density": 8, "colour": 16}
+_FEATURES = {"density": 8, "colour": 12}
 _BASIS, _HIDDEN = 16, 48
 _FREQUENCIES = (2, 0)  # of view and features
 _SAMPLES = (64, 32)
@@ -25,6 +25,7 @@ _SMALL = 3e-5  # weight of magnitudes, as in TensoRF
 
 class PlanesStudent(Student):
     kind: ClassVar[str] = "planes"
+    side: ClassVar[int] = 256
     rate: ClassVar[float] = 2e-2
 
     def fresh(
