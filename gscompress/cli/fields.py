@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 JUDGED = (24, 50, 50)
 """Generated views that a field is compressed by, and their size: rays are drawn from them."""
-RAYS = {"mlp": (4096, 768), "hash_grid": (65536, 6144), "planes": (32768, 6144), "voxels": (49152, 6144)}
+RAYS = {"mlp": (4096, 768), "hash_grid": (65536, 6144), "planes": (32768, 6144), "voxels": (131072, 6144)}
 """Rays that sensitivities and errors are measured with: a table of many entries needs many to be seen at all."""
 MOST_PIXELS = 2_000_000
 """Of all views of a dataset together: larger ones are looked at from the same places at a smaller size."""
@@ -87,7 +87,7 @@ def compress(
             raise UsageError(f"{source.name} holds a radiance field: {name} is for splats")
     with console.progress() as log:
         field = read(source, log)
-        codec = _with_options(codec_for(field, preset), quality, tune)
+        codec = with_options(codec_for(field, preset), quality, tune)
         started = time.perf_counter()
         ctx = FieldContext(log=log, judge=judge(field, cameras, photos=tune is not None, log=log))
         with staged(target, force=force) as temporary, temporary.open("wb") as stream:
@@ -200,7 +200,7 @@ def judge(field: Field, cameras: Path | None, *, photos: bool, log: EventLog) ->
     return FieldJudge(smaller, rays=rays, trials=trials)
 
 
-def _with_options(codec: FieldCodec, quality: float | None, tune: float | None) -> FieldCodec:
+def with_options(codec: FieldCodec, quality: float | None, tune: float | None) -> FieldCodec:
     given = {"quality": quality, "tune": tune}
     options = {name: float(value) for name, value in given.items() if value is not None}
     if quality is not None and not 0 <= quality <= 100:

@@ -1,0 +1,1 @@
+"""What other software loads of gscompress through entry points."""
