@@ -82,7 +82,7 @@ def _legend(figure: Any, handles: dict[str, Any], rows: int, columns: int, panel
         axes.legend(handles.values(), handles.keys(), loc="center left", **look)
         figure.tight_layout()
         return
-    count = min(3 if columns < 3 else 5, len(handles))
+    count = max(1, min(3 if columns < 3 else 5, len(handles)))
     figure.legend(handles.values(), handles.keys(), loc="lower center", ncol=count, **look)
     figure.tight_layout(rect=(0, low, 1, 1))
 

@@ -13,6 +13,7 @@ from specimens import blob
 
 from gscompress import formats
 from gscompress.bench import plot
+from gscompress.bench.results import SceneResults
 from gscompress.cli.main import run
 from gscompress.errors import MissingExtraError
 
@@ -97,6 +98,13 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"gscompress\[bench\]"):
         plot.need_matplotlib()
+
+
+def test_a_scene_that_nothing_loses_has_a_plot_too(tmp_path: Path) -> None:
+    cell = {"codec": "xz", "title": "xz", "bytes": 9, "psnr": None, "identical": True, "ours": False, "status": "done"}
+    facts = {"name": "s", "gaussians": 3, "sh_degree": 0}
+    plot.draw([SceneResults(facts, [cell], [])], tmp_path / "rd.png")
+    assert (tmp_path / "rd.png").stat().st_size > 200
 
 
 def test_install_hints_need_no_scene(capsys: pytest.CaptureFixture[str]) -> None:
