@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscompress.codecs.geometry import Classes, decode_one, encode_one
+from gscompress.codecs.geometry import Classes, decode_one, decode_symbols, encode_one
 from gscompress.codecs.steps import CLASSES, Steps
 from gscompress.entropy.plane import Shape, Side
 from gscompress.errors import UnreadableError
@@ -56,7 +56,7 @@ def encode_dc(dc: npt.NDArray[Any], steps: Steps, classes: Classes, t: F64, near
 
 
 def decode_dc(data: bytes, rows: int, steps: Steps, classes: Classes, t: F64, near: I32) -> F32:
-    symbols = decode_one(_DC, data, rows, _dc_side(steps, classes, t, near))
+    symbols = decode_symbols(_DC, data, rows, _dc_side(steps, classes, t, near))
     luma, rb, gm = (np.asarray(steps.dc_offset) + symbols * steps.of("dc", classes.colour)[:, None]).T
     m = LUMA_CHROMA
     return np.stack([luma * m[0, c] + rb * m[1, c] + gm * m[2, c] for c in range(3)], 1).astype(np.float32)
@@ -164,11 +164,11 @@ def encode_band(symbols: I64, before: I64, steps: Steps, classes: Classes, near:
 
 def decode_band(
     lengths_data: bytes, data: bytes, columns: int, before: I64, steps: Steps, classes: Classes, near: I32
-) -> tuple[I64, I64]:
+) -> tuple[I32, I64]:
     """The reverse: symbols (N, columns) and lengths (N,)."""
     rows = len(classes.colour)
     lengths = decode_one(_LENGTHS, lengths_data, rows, _length_side(classes, before, near))[:, 0]
     if rows and lengths.max() > columns:
         raise UnreadableError("a Gaussian uses more colour columns than there are: the file is corrupt")
-    symbols = decode_one(_band_shape(columns), data, rows, _band_side(steps, classes, lengths, near))
+    symbols = decode_symbols(_band_shape(columns), data, rows, _band_side(steps, classes, lengths, near))
     return symbols, lengths

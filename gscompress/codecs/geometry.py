@@ -41,10 +41,15 @@ def encode_one(shape: Shape, symbols: npt.NDArray[Any], side: Side) -> bytes:
 
 
 def decode_one(shape: Shape, data: bytes, rows: int, side: Side) -> I64:
+    return decode_symbols(shape, data, rows, side).astype(np.int64)
+
+
+def decode_symbols(shape: Shape, data: bytes, rows: int, side: Side) -> I32:
+    """As the decoder has them: a wide plane is not copied."""
     coder = PlaneDecoder(data, shape)
     symbols = coder.take(rows, side)
     coder.finish()
-    return symbols.astype(np.int64)
+    return symbols
 
 
 @dataclass(frozen=True, slots=True)

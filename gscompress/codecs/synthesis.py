@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 
@@ -98,7 +99,7 @@ def _quat(r: F64, out: F32, i: int) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
-def add_band(sh: F32, symbols: I64, lengths: I64, steps: F64, basis: F64) -> None:
+def add_band(sh: F32, symbols: I32, lengths: I64, steps: F64, basis: F64) -> None:
     """Add one level to flattened SH (N, 3 + n), past the DC: symbols (N, c) times step (N,) times basis rows (c, n)."""
     rows, columns = symbols.shape
     n = basis.shape[1]

@@ -138,7 +138,9 @@ def _with_sh(sh: npt.NDArray[np.float32], symbols: I64, steps: F64, basis: F64) 
     """Higher SH (R, n) plus symbols (R, n) times steps (R,) times the basis."""
     flat = np.concatenate([np.zeros((len(sh), 3), np.float32), sh], axis=1)
     lengths = np.full(len(sh), symbols.shape[1], np.int64)
-    add_band(flat, np.ascontiguousarray(symbols), lengths, np.ascontiguousarray(steps), np.ascontiguousarray(basis))
+    add_band(
+        flat, np.ascontiguousarray(symbols, np.int32), lengths, np.ascontiguousarray(steps), np.ascontiguousarray(basis)
+    )
     return flat[:, 3:]
 
 

@@ -80,7 +80,8 @@ def test_diffusion_equals_its_twin_keeps_its_bound_and_the_local_mean() -> None:
 
 def test_a_band_adds_its_matrix_product() -> None:
     rng = np.random.default_rng(1)
-    symbols, basis, steps = rng.integers(-3, 4, (50, 9)), rng.normal(size=(9, 45)), rng.uniform(0.1, 1, 50)
+    symbols = rng.integers(-3, 4, (50, 9)).astype(np.int32)
+    basis, steps = rng.normal(size=(9, 45)), rng.uniform(0.1, 1, 50)
     lengths = rng.integers(0, 10, 50)
     symbols[np.arange(9) >= lengths[:, None]] = 0
     sh = np.zeros((50, 48), np.float32)
