@@ -33,10 +33,11 @@ def test_kernels_obey_their_laws() -> None:
 
 
 def launches() -> dict[str, tuple[Any, str, dict[str, Any], int]]:
-    """Kernel, parameter types in order (f, h, i, l, s, b: pointers; n: int32; x: float32), constants and warps."""
-    from gscompress.kernels import bin_tiles, dequant, project, rasterize, sh_eval
+    """Kernel, parameter types in order (f, d, h, i, l, s, b: pointers; n: int32; x: float32), constants and warps."""
+    from gscompress.kernels import bin_tiles, dequant, hash_lookup_triton, project, rasterize, sh_eval
 
     block, grey = {"BLOCK": 128}, {"MIP": True}
+    forwards, backwards = ({"LEVELS": 8, "FEATURES": 2, "BACKWARDS": b, **block} for b in (False, True))
     full, palette = {"BANDS": 16, "PALETTE": False}, {"BANDS": 16, "PALETTE": True}
     return {
         "project": (project.project_kernel, "ffffffn", {**grey, **block}, 4),
@@ -49,11 +50,13 @@ def launches() -> dict[str, tuple[Any, str, dict[str, Any], int]]:
         "rasterize_backward": (rasterize.rasterize_backward_kernel, "fiifffnnn", {}, 1),
         "project_packed": (dequant.project_packed_kernel, "Sbifffnn", grey, 4),
         "sh_packed": (dequant.sh_packed_kernel, "SbhSfffnnn", full, 4),
+        "hash_lookup": (hash_lookup_triton.hash_lookup_kernel, "fffdlllnx", forwards, 4),
+        "hash_pull_back": (hash_lookup_triton.hash_lookup_kernel, "fffdlllnx", backwards, 4),
         "sh_palette": (dequant.sh_packed_kernel, "SbhSfffnnn", palette, 4),
     }
 
 
-TYPES = {"f": "*fp32", "h": "*fp16", "i": "*i32", "l": "*i64", "s": "*i16", "S": "*u16", "b": "*u8"} | {
+TYPES = {"f": "*fp32", "d": "*fp64", "h": "*fp16", "i": "*i32", "l": "*i64", "s": "*i16", "S": "*u16", "b": "*u8"} | {
     "n": "i32",
     "x": "fp32",
 }
