@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Frames
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import overload
 
@@ -18,7 +18,7 @@ import numpy as np
 from gscompress import formats
 from gscompress.errors import GscompressError, UnreadableError, UsageError
 from gscompress.events import EventLog
-from gscompress.scene import Scene
+from gscompress.scene import Scene, Splats
 
 MAX_FRAME_BYTES = 2 << 30
 """A larger member of a zip is refused: one frame of a stream is never that large."""
@@ -121,6 +121,18 @@ def read_sequence(
     if members is None:
         return Sequence(FileFrames((path,), log), fps, (path.name,))
     return Sequence(ZipFrames(path, members, log), fps, tuple(PurePosixPath(m).name for m in members))
+
+
+def gathered(frames: Frames[Scene], count: int = 5) -> Scene:
+    """Frames from start to end in one scene: what views of the whole sequence have to show. Frames of another SH
+    degree than the first are left out."""
+    picks = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))
+    scenes = [frames[int(k)] for k in picks]
+    first = scenes[0]
+    alike = [s.in_frame(first.frame).splats for s in scenes if s.splats.sh_degree == first.splats.sh_degree]
+    names = ("means", "log_scales", "quats", "logit_opacities", "sh")
+    columns = {name: np.concatenate([getattr(splats, name) for splats in alike]) for name in names}
+    return replace(first, splats=Splats(**columns))
 
 
 def is_frame(name: str) -> bool:

@@ -1,12 +1,14 @@
 """Measure stream codecs on sequences and write the table of docs/streams.md.
 
-    python scripts/stream_table.py NAME=FOLDER:QUALITY … [--codecs stream,queen] [--frames 50] [--gop 30]
+    python scripts/stream_table.py NAME=FOLDER:QUALITY … [--codecs stream,queen] [--frames 50] [--gop 30] [--equal 5]
+        [--streams FOLDER]
 
-Every frame is decoded and compared with renders of its source frame over held-out generated views. "Alone" is the
-default codec on one frame from the middle, at the size that it needs for the same PSNR (log-linear between two
-qualities). PSNR changes with what a frame shows, so the last frame of a GOP is also compared with what it is when coded
-as a key frame: that difference is drift. Rows are kept in docs/streams.csv; a run replaces the rows of the sequences
-and codecs that it measured.
+Every frame is decoded and compared with renders of its source frame over held-out views, generated such that frames
+from start to end are in the picture. "Alone" is the default codec on one frame from the middle, at the size that it
+needs for the same PSNR (log-linear between two qualities). PSNR changes with what a frame shows, so the last frame of a
+GOP is also compared with what it is when coded as a key frame: below that it has drifted. --equal: queen on so many
+frames, and our codec at the quality at which its mean PSNR is the same. Rows are kept
+in docs/streams.csv; a run replaces the rows of the sequences and codecs that it measured.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from gscompress.context import Context
 from gscompress.metrics import eight_bit, psnr
 from gscompress.renderers import RENDERERS
 from gscompress.scene import Scene
-from gscompress.sequence import Sequence, read_sequence
+from gscompress.sequence import Sequence, gathered, read_sequence
 from gscompress.stream import STREAM_CODECS
+from gscompress.stream.file import write_stream
 from gscompress.stream.frames import GopDecoder, encode_gops, header_for
 from gscompress.viewpoints import generate
 
@@ -49,8 +52,8 @@ COLUMNS = {
     "alone_kb": "frame alone, kB",
     "share": "residual / alone",
     "encode_s": "encode s per frame",
-    "decode_ms": "decode ms per frame",
-    "seek_s": "slowest seek s",
+    "decode_ms": "decode CPU ms per frame",
+    "seek_s": "slowest seek CPU s",
 }
 _START, _END = "<!-- table by scripts/stream_table.py -->", "<!-- end of table -->"
 
@@ -58,33 +61,35 @@ _START, _END = "<!-- table by scripts/stream_table.py -->", "<!-- end of table -
 class Judge:
     """Renders of source frames from views that no encoder saw."""
 
-    def __init__(self, first: Scene, width: int) -> None:
+    def __init__(self, frames: Scene, width: int) -> None:
         self._renderer: Any = RENDERERS.get("cpu")()
-        self._cameras: list[Camera] = generate(first, 4, width, seed=7)
+        self._cameras: list[Camera] = generate(frames, 4, width, seed=7)
 
     def psnr(self, source: Scene, decoded: Scene) -> float:
         pairs = [[self._renderer.render(s, c).rgb for s in (source, decoded)] for c in self._cameras]
         return float(np.mean([min(psnr(eight_bit(a), eight_bit(b)), 99.0) for a, b in pairs]))
 
 
-def measure(name: str, sequence: Sequence, codec_name: str, quality: float, gop: int, width: int) -> dict[str, Any]:
+def measure(
+    name: str, sequence: Sequence, codec_name: str, quality: float, gop: int, width: int, keep_in: Path | None = None
+) -> dict[str, Any]:
     """One row of the table."""
     codec = from_config(STREAM_CODECS.get(codec_name), {"quality": quality})
-    first = sequence.frames[0]
-    ctx = Context(renderer=RENDERERS.get("cpu")(), cameras=generate(first, 24, width))
-    judge = Judge(first, width)
+    first, frames = sequence.frames[0], gathered(sequence.frames)
+    ctx = Context(renderer=RENDERERS.get("cpu")(), cameras=generate(frames, 24, width))
+    judge = Judge(frames, width)
     started = time.perf_counter()
     gops = list(encode_gops(sequence, codec, ctx, 30.0, gop))
     encode_s = (time.perf_counter() - started) / len(sequence)
     decoder = GopDecoder(header_for(first, codec, fps=30.0, gop=gop, frames=len(sequence)))
     dbs, times, counts, drift, against, seeks = [], [], [], [], [], []
     for group in gops:
-        started, own = time.perf_counter(), []
+        started, own = time.process_time(), []
         for number, scene in decoder.frames(group.data):
-            times.append(time.perf_counter() - started)
+            times.append(time.process_time() - started)
             own.append(judge.psnr(sequence.frames[number], scene))
             counts.append(len(scene))
-            started = time.perf_counter()
+            started = time.process_time()
         drift.append(own[-1] - own[0])
         dbs += own
         if group.frames > 1:
@@ -92,9 +97,13 @@ def measure(name: str, sequence: Sequence, codec_name: str, quality: float, gop:
             anew = codec.encoder(ctx)
             anew.key(last)
             against.append(own[-1] - judge.psnr(last, anew.scene()))
-        started = time.perf_counter()
+        started = time.process_time()
         next(decoder.frames(group.data, group.first_frame + group.frames - 1))
-        seeks.append(time.perf_counter() - started)
+        seeks.append(time.process_time() - started)
+    if keep_in is not None:
+        keep_in.mkdir(parents=True, exist_ok=True)
+        with (keep_in / f"{name}-{codec_name}.gscz".replace(" ", "-")).open("wb") as out:
+            write_stream(out, header_for(first, codec, fps=30.0, gop=gop, frames=len(sequence)), gops)
     residuals = [size for group in gops for size in group.frame_sizes[1:]] or [0]
     total = sum(len(group.data) for group in gops)
     alone = alone_bytes(sequence.frames[len(sequence) // 2], float(np.mean(dbs)), quality, ctx, judge)
@@ -119,6 +128,20 @@ def measure(name: str, sequence: Sequence, codec_name: str, quality: float, gop:
     }
 
 
+def equal_rows(name: str, sequence: Sequence, codec: str, quality: float, gop: int, width: int) -> list[dict[str, Any]]:
+    """``codec``, and ours at the quality at which its mean PSNR is that of the other."""
+    theirs = measure(name, sequence, codec, quality, gop, width)
+    tried: dict[float, dict[str, Any]] = {}
+    for _ in range(4):
+        tried[quality] = ours = measure(name, sequence, "stream", quality, gop, width)
+        off = float(theirs["psnr"]) - float(ours["psnr"])
+        if abs(off) < 0.15:
+            break
+        quality = min(max(quality + 3.0 * off, 0.0), 100.0)  # about 0.3 dB per step of the dial
+    best = min(tried.values(), key=lambda row: abs(float(row["psnr"]) - float(theirs["psnr"])))
+    return [theirs, best]
+
+
 def alone_bytes(frame: Scene, wanted: float, quality: float, ctx: Context, judge: Judge) -> float:
     """Bytes at which the default codec reaches ``wanted`` dB on one frame."""
     sizes, dbs = [], []
@@ -135,21 +158,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequences", nargs="+", metavar="NAME=FOLDER:QUALITY")
     parser.add_argument("--codecs", default="stream")
+    parser.add_argument("--equal", type=int, default=0, metavar="FRAMES")
+    parser.add_argument("--streams", type=Path, metavar="FOLDER", help="keep the streams there")
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--gop", type=int, default=30)
     parser.add_argument("--width", type=int, default=400)
     given = parser.parse_args()
-    path = DOCS / "streams.csv"
-    rows = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
     for spec in given.sequences:
         name, _, rest = spec.partition("=")
         folder, _, quality = rest.rpartition(":")
         whole = read_sequence(folder)
-        sequence = Sequence(whole.frames[: given.frames], 30.0, whole.names[: given.frames])
-        for codec in given.codecs.split(","):
-            row = measure(name, sequence, codec, float(quality), given.gop, given.width)
+        count = given.equal or given.frames
+        sequence = Sequence(whole.frames[:count], 30.0, whole.names[:count])
+        if given.equal:
+            called = f"{name}, {count} frames at equal PSNR"
+            made = equal_rows(called, sequence, "queen", float(quality), given.gop, given.width)
+        else:
+            codecs = given.codecs.split(",")
+            made = [measure(name, sequence, c, float(quality), given.gop, given.width, given.streams) for c in codecs]
+        for row in made:
             print(row)
-            rows = [r for r in rows if (r["sequence"], r["codec"]) != (name, codec)] + [row]
+        keep(made)
+
+
+def keep(made: list[dict[str, Any]]) -> None:
+    """Replace these rows in docs/streams.csv, and the table in docs/streams.md."""
+    path = DOCS / "streams.csv"
+    rows = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
+    names = {(row["sequence"], row["codec"]) for row in made}
+    rows = [row for row in rows if (row["sequence"], row["codec"]) not in names] + made
     with path.open("w", newline="") as out:
         writer = csv.DictWriter(out, list(COLUMNS))
         writer.writeheader()

@@ -48,6 +48,15 @@ Cameras = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Views to judge by (cameras.json, transforms.json, COLMAP); default: generated."),
 ]
+Pictures = Annotated[
+    Path | None,
+    typer.Option(
+        "--photos",
+        metavar="FOLDER",
+        help="Track by photos: a folder per frame (COLMAP, transforms.json); FRAMES is the first frame's splat file.",
+    ),
+]
+Updates = Annotated[int, typer.Option(metavar="N", min=1, help="With --photos: updates of tuning per frame.")]
 Live = Annotated[bool, typer.Option("--live", help="Follow the folder FRAMES as it grows; OUT is a folder.")]
 Idle = Annotated[
     float | None, typer.Option(metavar="SECONDS", min=0, help="With --live: end when no frame comes for so long.")
@@ -64,18 +73,23 @@ def encode(
     bitrate: Bitrate = None,
     codec: Codec = "stream",
     cameras: Cameras = None,
+    photos: Pictures = None,
+    updates: Updates = 200,
     live: Live = False,
     idle: Idle = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
     """Encode a sequence of splat files as a stream."""
-    from gscompress.cli.stream_views import context_for
+    from gscompress.cli.stream_views import context_for, photo_frames
     from gscompress.cli.views import in_axes_of, load
+    from gscompress.sequence import Sequence, gathered
 
     live = live or frames == "-"
     codecs = _codecs(codec, [quality] if qualities is None else _numbers(qualities))
     pace = None if bitrate is None else console.parse_size(bitrate.strip().removesuffix("/s"))
+    if photos is not None and live:
+        raise UsageError("a live stream cannot be tracked by photos: leave out --live or --photos")
     if pace is not None and len(codecs) > 1:
         raise UsageError("a stream keeps to a bitrate or has several qualities, not both")
     _check(target, live=live, several=len(codecs) > 1, force=force)
@@ -85,7 +99,11 @@ def encode(
         first = next(iter(scenes), None)
         if first is None:
             raise UnreadableError("no frame came")
-        ctx = context_for(first, in_axes_of(first, load(cameras)), log)
+        shown = gathered(scenes.frames) if isinstance(scenes, Sequence) else first
+        ctx = context_for(shown, in_axes_of(first, load(cameras)), log)
+        if photos is not None:
+            scenes = photo_frames(first, photos, updates, ctx)
+            count = len(scenes)
         job = _Job(scenes, first, codecs, ctx, fps, gop, count, pace)
         with _opened(target, live=live, force=force) as path, log.phase("encode frames", job.total) as tick:
             size = job.to_folder(path, live, tick) if _is_folder(target) else job.to_file(path, tick)

@@ -50,7 +50,8 @@ def build(means: F64, per_node: int) -> Graph:
     half = len(means) // 2
     with ThreadPoolExecutor(1) as pool:
         later = pool.submit(_influences, means[half:], centres)
-        nearest, weights, away = map(np.concatenate, zip(_influences(means[:half], centres), later.result()))
+        first, second = _influences(means[:half], centres), later.result()
+    nearest, weights, away = (np.concatenate([a, b]) for a, b in zip(first, second))
     return Graph(centres, nearest, weights, max(float(np.median(away)), 1e-9))
 
 

@@ -26,6 +26,7 @@ I64 = npt.NDArray[np.int64]
 _MOST_NEW = 0.4  # share of new Gaussians from which a key frame is the better way
 _PRUNE = 0.1  # of key frames, less than for a still scene: what the views miss now may turn towards them later
 _WATCHED = 4  # views in which the picture is watched
+_SOONEST = 2  # frames after which precision may be set anew again
 _PERFECT = 1e-7  # mean squared error below which nothing is worth a key frame
 _DEAR = 0.4  # of the key frame's bytes: a residual frame above is tried by optimisation
 
@@ -88,8 +89,8 @@ class MatchedEncoder(FrameEncoder):
     stay given up for as long as they can be followed.
 
     largest: share of the key frame's bytes above which a residual frame gives way to a key frame. refresh: every so
-    many frames precision may be set anew, and in any frame whose picture would be ``sag`` dB worse than after the last
-    time; 0 for never.
+    many frames precision is set anew, and earlier for a frame whose picture would be ``sag`` dB worse than after the
+    last time; 0 for never.
     """
 
     largest: ClassVar[float] = np.inf
@@ -100,7 +101,7 @@ class MatchedEncoder(FrameEncoder):
         """updates: of tuning for a frame that matching does not explain, 0 for none."""
         self.ctx, self.decoder, self._updates = ctx, decoder, updates
         self.keys = DefaultCodec(quality=quality, prune=_PRUNE)
-        self._key_bytes, self._age, self._level = 0, 0, 0.0
+        self._key_bytes, self._since, self._level = 0, 0, 0.0
         self._source: Scene | None = None
         self._of: I64 = np.zeros(0, np.int64)  # source row of every row that the decoder has
         self._motion: npt.NDArray[np.float64] | None = None
@@ -119,7 +120,7 @@ class MatchedEncoder(FrameEncoder):
         streams, self._of = encode_key(scene, self.keys, self.ctx)
         self._key_bytes = _size(streams)
         self.decoder.key(streams)
-        self._source, self._age = scene, 0
+        self._source, self._since = scene, 0
         self._level = self._error(scene)
         return streams
 
@@ -127,14 +128,15 @@ class MatchedEncoder(FrameEncoder):
         before = self._source
         if before is None or scene.splats.sh_degree != before.splats.sh_degree:
             return None
-        fresh = self.refresh > 0 and (self._age + 1) % self.refresh == 0
+        self._since += 1
+        fresh = self.refresh > 0 and self._since >= self.refresh
         coded = self._coded(scene, before, fresh)
         if not self._fits(coded):
             return None
         known = self.decoder.state
         self.decoder.residual(coded.streams)
         error = self._error(scene)
-        if not fresh and error > 10 ** (self.sag / 10) * max(self._level, _PERFECT):
+        if not fresh and self._since >= _SOONEST and error > 10 ** (self.sag / 10) * max(self._level, _PERFECT):
             fresh = True
             self.decoder.back_to(known)
             coded = self._encoded(coded.aim, before, fresh)
@@ -143,8 +145,7 @@ class MatchedEncoder(FrameEncoder):
             self.decoder.residual(coded.streams)
             error = self._error(scene)
         if fresh:
-            self._level = error
-        self._age += 1
+            self._level, self._since = error, 0
         self._of, self._motion, self._source = coded.of, coded.aim.motion, coded.aim.source
         return coded.streams
 

@@ -47,7 +47,7 @@ class StreamCodec(FrameCodec):
     quality: float = 50.0
     dead_zone: float = 0.55
     tune: int = 0
-    sag: float = 0.5
+    sag: float = 0.75
     refresh: int = 5
 
     name: ClassVar[str] = "stream"

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
+_FINER = 0.25  # first guess of a latent's step, relative to that of a typical key frame row
 _GATE = Shape(columns=1, first_classes=1, second_classes=1, signed=False)
 
 
@@ -109,6 +110,7 @@ class _Encoder(MatchedEncoder):
             "colour": float(np.median(steps.colour)),
             "sh": float(np.median(steps.sh)),
         }
+        step = {name: _FINER * value for name, value in step.items()}
         aim = {name: np.asarray(getattr(target, name)).reshape(len(state), -1) for name in (*LATENTS, "means")}
         aim["quats"] = _same_side(aim["quats"], state.quats)
         ctx = Context(self.ctx.seed, self.ctx.log, self.ctx.renderer, self.ctx.cameras[: self._codec.views])

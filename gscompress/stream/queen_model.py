@@ -28,7 +28,7 @@ LATENTS = {"quats": 6, "t": 3, "widened": 8, "colour": 8, "sh": 4}
 """Attribute → latents per Gaussian, as in the paper's configuration (scales, opacity and colour in our domains)."""
 LARGEST = 1 << 22
 TEMPERATURE, GAMMA, ETA = 0.3, -0.5, 1.01
-_GATE_RATE, _SHIFT_RATE, _LATENT_RATE, _DECODER_RATE = 0.1, 0.05, 0.05, 0.01
+_GATE_RATE, _SHIFT_RATE, _LATENT_RATE, _DECODER_RATE = 0.02, 0.005, 0.005, 3e-4
 _FRESH = 1e-3  # spread of a decoder's rows that the start leaves free, in steps
 
 
