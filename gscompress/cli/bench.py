@@ -85,7 +85,7 @@ def bench(
     if of_fields:
         if len(of_fields) < len(scenes):
             raise UsageError("give fields or splats to bench, not both at once")
-        for_splats = {"--protocol": protocol != "self", "--repeat": repeat != 1, "--jobs": jobs != 1}
+        for_splats: dict[str, object] = {"--protocol": protocol != "self", "--repeat": repeat != 1, "--jobs": jobs != 1}
         for_splats |= {"--quoted": quoted, "--lpips": lpips}
         bench_fields.bench(
             of_fields,

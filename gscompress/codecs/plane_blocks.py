@@ -124,11 +124,12 @@ def _cheapest(scaled: F64, weights: F64) -> I64:
 
 def _filled(plane: F32, sensitivity: F64) -> F64:
     """(H, W, R) with what no ray sees replaced by what its neighbours make of it: smooth, so that it costs few bits."""
-    seen = (sensitivity > 0).any(2)
-    out = np.where(seen[:, :, None], plane.astype(np.float64), 0.0)
+    seen: npt.NDArray[np.bool_] = np.asarray((sensitivity > 0).any(2))
+    out: F64 = np.where(seen[:, :, None], plane.astype(np.float64), 0.0)
     known = seen.astype(np.float64)
     for _ in range(_SMOOTHINGS):
-        total, count = np.zeros_like(out), np.zeros_like(known)
+        total: F64 = np.zeros(out.shape)
+        count: F64 = np.zeros(known.shape)
         for axis in (0, 1):
             for shift in (1, -1):
                 weight = _shifted(known, shift, axis)

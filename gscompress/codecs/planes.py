@@ -99,7 +99,7 @@ class _Parts:
         if judge is None:
             return self._rounded(dict.fromkeys(self._names, target))
         sizes = {group: sum(self._size(name) for name in names) for group, names in self._names.items()}
-        costs = {}
+        costs: dict[str, float] = {}
         with self._ctx.log.phase("share out the error", len(sizes)) as tick:
             for group, size in sizes.items():
                 share = _SHARES[group] * target
