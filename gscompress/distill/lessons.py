@@ -23,6 +23,7 @@ LOWEST, HIGHEST = -2.0, 7.0
 paper, without which a few huge densities are all that is learnt)."""
 _COARSE, _FINE = 48, 24
 _PADDING = 0.02
+_SIGMA = 0.05  # of the cameras' spread: how far rays are moved, per axis
 _CHUNK = 512
 _MOST_ASKED = 32768  # rays along which the teacher is asked
 
@@ -68,6 +69,7 @@ def lessons(
     if len(photos):
         colours = torch.from_numpy(np.concatenate([p.reshape(-1, 3) for p in photos])).float()[order] / 255
     else:
+        rays = _moved(rays, cameras, torch.Generator().manual_seed(seed))
         with log.phase("the teacher's pictures"):
             traced = trace_all(model, rays)
             colours = (traced.rgb + (1 - traced.alpha[:, None]) * float(model.white)).clamp(0, 1)
@@ -87,6 +89,15 @@ def _every(cameras: Sequence[Camera]) -> Rays:
     every = [rays_of(camera) for camera in cameras]
     origins, directions = (torch.cat([getattr(r, name) for r in every]) for name in ("origins", "directions"))
     return Rays(origins, directions, every[0].window)
+
+
+def _moved(rays: Rays, cameras: Sequence[Camera], noise: torch.Generator) -> Rays:
+    """Half of the rays from places near the cameras: a teacher can be seen from anywhere, unlike a photo."""
+    positions = np.array([camera.position for camera in cameras])
+    spread = float(np.median(np.linalg.norm(positions - positions.mean(0), axis=1)))
+    away = _SIGMA * spread * torch.randn(len(rays), 3, generator=noise)
+    moved = torch.arange(len(rays))[:, None] % 2 == 0
+    return Rays(rays.origins + away * moved, rays.directions, rays.window)
 
 
 def _answers(
