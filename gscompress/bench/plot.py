@@ -11,9 +11,26 @@ from gscompress.atomic import staged
 from gscompress.bench.results import Facts, SceneResults, exact
 from gscompress.errors import MissingExtraError
 
-OURS = {"default": "#c8321e", "fast": "#e8883a", "small": "#7d1128", "lossless": "#8a7f78"}
-OTHERS = ("#2f5fd0", "#2a9d8f", "#8e5bbf", "#5b6770", "#b0a030", "#4fa3d1", "#c06c9b", "#6b8e3d", "#94846a", "#505a9e")
-MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+LOOKS = {
+    **{"default": ("#c8321e", "o"), "fast": ("#e8883a", "o"), "small": ("#7d1128", "o"), "lossless": ("#8a7f78", "o")},
+    **{
+        "spz": ("#2f5fd0", "s"),
+        "st_spz": ("#5c8cf0", "X"),
+        "niantic_spz": ("#16307a", "<"),
+        "gsply_spz": ("#8fb0f5", "h"),
+    },
+    **{"sog": ("#2a9d8f", "^"), "st_sog": ("#12665c", "v")},
+    **{"compressed_ply": ("#5b6770", "v"), "st_compressed_ply": ("#98a3ab", "X")},
+    **{
+        "gsplat_png": ("#8e5bbf", "D"),
+        "splat": ("#b0a030", "P"),
+        "ksplat": ("#6b8e3d", ">"),
+        "draco": ("#94846a", "p"),
+    },
+}
+"""Colour and marker of every codec that comes with us; formats of one family have shades of one colour."""
+OTHERS = ("#c06c9b", "#4fa3d1", "#505a9e", "#a8623a", "#3f8f5f", "#7a5c8e")
+MARKERS = ("h", "p", "D", "s", "^", "P")
 
 
 def need_matplotlib() -> None:
@@ -28,8 +45,8 @@ def styles(scenes: Sequence[SceneResults]) -> dict[str, tuple[str, str]]:
     """Colour and marker of every codec, the same in all plots."""
     out, others = {}, 0
     for codec in dict.fromkeys(codec for scene in scenes for codec in scene.codecs()):
-        if codec in OURS:
-            out[codec] = OURS[codec], "o"
+        if codec in LOOKS:
+            out[codec] = LOOKS[codec]
         else:
             out[codec] = OTHERS[others % len(OTHERS)], MARKERS[others % len(MARKERS)]
             others += 1
