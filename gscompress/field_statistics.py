@@ -31,8 +31,8 @@ class Statistics:
 class Judge(Protocol):
     """Looks at a field's pictures for a codec, which itself knows no renderer (``renderers.field_judge`` is one)."""
 
-    def statistics(self, field: Field, log: EventLog | None = None) -> Statistics:
-        """Measure what matters."""
+    def statistics(self, field: Field, log: EventLog | None = None, rays: int | None = None) -> Statistics:
+        """Measure what matters, with fewer rays than usual if told so."""
         ...
 
     def squared_error(self, original: Field, decoded: Field) -> float:
@@ -46,8 +46,8 @@ class Judge(Protocol):
     def refine(
         self, field: Field, steps: Mapping[str, Array], price: float, seconds: float, log: EventLog | None = None
     ) -> Field:
-        """The field trained further: same pictures, fewer bits. steps: table → (rows,) step of every row.
+        """The field trained further: same pictures, fewer bits. steps: table → (levels,) step of every level.
 
-        price: squared error that a bit is worth.
+        price: squared error that a bit is worth. Tables come back rounded.
         """
         ...

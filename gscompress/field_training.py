@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +18,6 @@ from gscompress.camera import Camera
 from gscompress.events import EventLog
 from gscompress.field import Field, Spec
 from gscompress.hash_levels import levels_of, scales_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from gscompress.renderers.field_hash import HashModel
-    from gscompress.renderers.volume_math import Rays
 
 _RATE, _LAST_RATE = 1e-2, 3e-4
 _DIRECTIONS = 16  # spherical harmonics
@@ -50,7 +44,7 @@ def train(cameras: Sequence[Camera], photos: Sequence[Any], plan: Plan, log: Eve
     """A field from photos, (H, W, 3) uint8 each, of these cameras."""
     import torch
 
-    from gscompress.renderers.field_hash import HashModel
+    from gscompress.renderers.field_hash import HashModel, proposal_loss
     from gscompress.renderers.volume_math import Rays, rays_of
 
     torch.manual_seed(plan.seed)
@@ -58,7 +52,7 @@ def train(cameras: Sequence[Camera], photos: Sequence[Any], plan: Plan, log: Eve
     rays = Rays(torch.cat([r.origins for r in every]), torch.cat([r.directions for r in every]), every[0].window)
     colours = torch.from_numpy(np.concatenate([photo.reshape(-1, 3) for photo in photos])).float() / 255
     model = HashModel(_fresh(cameras, plan))
-    optimiser = torch.optim.Adam(model.require_gradients(), lr=_RATE, eps=1e-15)
+    optimiser = torch.optim.Adam(model.require_gradients(), lr=_RATE, eps=1e-15, fused=True)
     jitter = torch.Generator().manual_seed(plan.seed)
     started = time.perf_counter()
     with log.phase("train", plan.steps) as tick:
@@ -71,34 +65,14 @@ def train(cameras: Sequence[Camera], photos: Sequence[Any], plan: Plan, log: Eve
             for group in optimiser.param_groups:
                 group["lr"] = _RATE * (_LAST_RATE / _RATE) ** done * min(1.0, (step + 1) / 20)
             chosen = torch.randint(len(rays), (plan.rays,), generator=jitter)
-            loss = _loss(model, rays.take(chosen), colours[chosen], jitter)
+            traced, history = model.trace_with_proposals(rays.take(chosen), jitter)
+            loss = ((traced.rgb - colours[chosen]) ** 2).mean() + proposal_loss(history)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             tick(1)
     tensors = {name: t.detach().numpy() for name, t in model.tensors.items()}
     return Field(tensors, _spec(cameras, plan), {"step": step})
-
-
-def _loss(model: HashModel, rays: Rays, colours: Tensor, jitter: Any) -> Tensor:
-    (rgb, _, _), history = model.trace_with_proposals(rays, jitter)
-    loss = ((rgb - colours) ** 2).mean()
-    edges, weights = history[-1]
-    for coarse in history[:-1]:
-        loss = loss + _interlevel(edges.detach(), weights.detach(), *coarse)
-    return loss
-
-
-def _interlevel(edges: Tensor, weights: Tensor, coarse_edges: Tensor, coarse_weights: Tensor) -> Tensor:
-    """How much of the field's histogram the proposal's does not cover (Barron et al. 2022, equations 12 and 13)."""
-    import torch
-
-    sums = torch.cat([torch.zeros_like(coarse_weights[:, :1]), coarse_weights.cumsum(-1)], -1)
-    last = coarse_edges.shape[1] - 1
-    low = (torch.searchsorted(coarse_edges.contiguous(), edges[:, :-1].contiguous(), right=True) - 1).clamp(0, last)
-    high = torch.searchsorted(coarse_edges.contiguous(), edges[:, 1:].contiguous(), right=True).clamp(0, last)
-    bound = sums.gather(-1, high) - sums.gather(-1, low)
-    return (torch.clamp(weights - bound, min=0) ** 2 / (weights + 1e-7)).mean()
 
 
 def _spec(cameras: Sequence[Camera], plan: Plan) -> Spec:

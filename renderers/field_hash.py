@@ -15,6 +15,7 @@ from gscompress.renderers.volume_math import Rays, Traced, harmonics, sample_by_
 
 _PADDING = 0.01  # added to weights before they are sampled from
 _MOST_SAMPLES = 4096
+_FAINT = 1e-5  # blending weights below it change no 8-bit picture
 
 
 class _Lookup(torch.autograd.Function):
@@ -40,12 +41,12 @@ class HashModel(FieldModel):
 
     def prepare(self) -> None:
         g = self.geometry
-        self._levels = self._checked("grid", g)
-        self._proposals = [
-            self._checked(f"proposal.{k}.grid", {**p, "indexing": g["indexing"]}) for k, p in enumerate(g["proposals"])
-        ]
+        self.levels: dict[str, Levels] = {"grid": self._checked("grid", g)}
+        for k, p in enumerate(g["proposals"]):
+            name = f"proposal.{k}.grid"
+            self.levels[name] = self._checked(name, {**p, "indexing": g["indexing"]})
         self._samples = [min(max(int(n), 2), _MOST_SAMPLES) for n in g["samples"]]
-        if len(self._samples) != len(self._proposals) + 1:
+        if len(self._samples) != len(self.levels):
             raise ValueError("there are not as many sample counts as networks")
         self._closed = g.get("background") == "last"  # the last sample's colour lies behind everything
         world = torch.tensor(g["world"], dtype=torch.float32)
@@ -56,15 +57,12 @@ class HashModel(FieldModel):
         self._colour(self._raw(probe)[:, 1:], probe)
 
     def trace(self, rays: Rays, jitter: torch.Generator | None = None) -> Traced:
-        (rgb, weights, middles), history = self.trace_with_proposals(rays, jitter)
-        alpha = torch.ones(len(rays)) if self._closed else weights.sum(-1)
-        guide = _moments(history[:-1]) if torch.is_grad_enabled() and len(history) > 1 else None
-        return Traced(rgb, alpha, (weights * middles).sum(-1), guide)
+        return self.trace_with_proposals(rays, jitter)[0]
 
     def trace_with_proposals(
         self, rays: Rays, jitter: torch.Generator | None = None
-    ) -> tuple[tuple[Tensor, Tensor, Tensor], list[tuple[Tensor, Tensor]]]:
-        """((rgb, weights, depths), [(edges, weights) of every network, the field last]) for training."""
+    ) -> tuple[Traced, list[tuple[Tensor, Tensor]]]:
+        """What ``trace`` returns, and (edges, weights) of every network, the field last, for training."""
         origins = rays.origins @ self._turn.T + self._move
         along = rays.directions @ self._turn.T
         stretch = along.norm(dim=-1, keepdim=True)
@@ -80,7 +78,7 @@ class HashModel(FieldModel):
             t = _stretch(edges * last + (1 - edges) * first)
             middles, lengths = 0.5 * (t[:, 1:] + t[:, :-1]), t[:, 1:] - t[:, :-1]
             points = origins[:, None] + along[:, None] * middles[..., None]
-            if number == len(self._proposals):
+            if number == len(self._samples) - 1:
                 break
             density = self._proposal_density(number, points)
             weights = _weights(density, lengths)
@@ -88,7 +86,14 @@ class HashModel(FieldModel):
             edges = self._resample(edges, weights.detach(), self._samples[number + 1], jitter)
         rgb, weights = self._shade(points, along, lengths)
         history.append((edges, weights))
-        return (rgb, weights, middles / stretch), history
+        alpha = torch.ones(len(rays)) if self._closed else weights.sum(-1)
+        guide = _moments(history[:-1]) if torch.is_grad_enabled() and len(history) > 1 else None
+        return Traced(rgb, alpha, (weights * middles / stretch).sum(-1), guide), history
+
+    def at(self, points: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
+        """(S,) density and (S, 3) colour at points in the field's axes, seen along unit directions."""
+        raw = self._raw(points)
+        return self._density(raw[:, 0], points), self._colour(raw[:, 1:], views)
 
     def _resample(self, edges: Tensor, weights: Tensor, count: int, jitter: torch.Generator | None) -> Tensor:
         shares = torch.linspace(0, 1 - 1 / (count + 1), count + 1).expand(len(edges), -1)
@@ -101,16 +106,18 @@ class HashModel(FieldModel):
         raw = self._raw(points.reshape(-1, 3))
         density = self._density(raw[:, 0], points.reshape(-1, 3)).reshape(shape)
         weights = _weights(density, lengths)
-        views = along[:, None].expand(*shape, 3).reshape(-1, 3)
-        rgb = self._colour(raw[:, 1:], views).reshape(*shape, 3)
-        total = (weights[..., None] * rgb).sum(1)
+        behind = torch.zeros_like(weights)
         if self._closed:
-            total = total + (1 - weights.sum(-1, keepdim=True)) * rgb[:, -1]
-        return total, weights
+            behind[:, -1] = 1 - weights.sum(-1)
+        shares = (weights + behind).reshape(-1)
+        shown = torch.nonzero(shares.detach() > _FAINT)[:, 0]
+        ray = shown // shape[1]
+        rgb = self._colour(raw[shown, 1:], along[ray])
+        return torch.zeros(len(along), 3).index_add(0, ray, shares[shown, None] * rgb), weights
 
     def _raw(self, points: Tensor) -> Tensor:
         """(S, 1 + G): density before activation, and the geometry features."""
-        return self._mlp("base", self._features(points, "grid", self._levels))
+        return self._mlp("base", self._features(points, "grid"))
 
     def _colour(self, features: Tensor, views: Tensor) -> Tensor:
         """(S, 3) in [0, 1] from geometry features and unit directions."""
@@ -129,7 +136,7 @@ class HashModel(FieldModel):
 
     def _proposal_density(self, number: int, points: Tensor) -> Tensor:
         flat = points.reshape(-1, 3)
-        features = self._features(flat, f"proposal.{number}.grid", self._proposals[number])
+        features = self._features(flat, f"proposal.{number}.grid")
         raw = self._mlp(f"proposal.{number}.net", features)[:, 0]
         return self._density(raw, flat).reshape(points.shape[:2])
 
@@ -137,10 +144,10 @@ class HashModel(FieldModel):
         inside = ((self._place(points) > 0) & (self._place(points) < 1)).all(-1)
         return torch.exp(raw.clamp(-15, 15)) * float(self.geometry.get("density_scale", 1.0)) * inside
 
-    def _features(self, points: Tensor, grid: str, levels: Levels) -> Tensor:
+    def _features(self, points: Tensor, grid: str) -> Tensor:
         place = self._place(points)
         inside = ((place > 0) & (place < 1)).all(-1, keepdim=True)
-        return _Lookup.apply(place * inside, self.tensors[grid], levels)
+        return _Lookup.apply(place * inside, self.tensors[grid], self.levels[grid])
 
     def _place(self, points: Tensor) -> Tensor:
         """Field axes to the grid's unit cube."""
@@ -154,6 +161,24 @@ class HashModel(FieldModel):
         if self.tensors[name].ndim != 2 or len(self.tensors[name]) != levels.rows:
             raise ValueError(f"{name} has {len(self.tensors[name])} rows, its levels have {levels.rows}")
         return levels
+
+
+def proposal_loss(history: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """How much of the field's histogram the proposals' do not cover, of (edges, weights) with the field's last.
+
+    Barron et al. 2022 (Mip-NeRF 360), equations 12 and 13.
+    """
+    edges, weights = (t.detach() for t in history[-1])
+    return sum((_uncovered(edges, weights, *coarse) for coarse in history[:-1]), torch.zeros(()))
+
+
+def _uncovered(edges: Tensor, weights: Tensor, coarse_edges: Tensor, coarse_weights: Tensor) -> Tensor:
+    sums = torch.cat([torch.zeros_like(coarse_weights[:, :1]), coarse_weights.cumsum(-1)], -1)
+    last = coarse_edges.shape[1] - 1
+    low = (torch.searchsorted(coarse_edges.contiguous(), edges[:, :-1].contiguous(), right=True) - 1).clamp(0, last)
+    high = torch.searchsorted(coarse_edges.contiguous(), edges[:, 1:].contiguous(), right=True).clamp(0, last)
+    bound = sums.gather(-1, high) - sums.gather(-1, low)
+    return (torch.clamp(weights - bound, min=0) ** 2 / (weights + 1e-7)).mean()
 
 
 def _moments(proposals: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

@@ -26,7 +26,8 @@ from gscompress.renderers.volume_math import Rays, Traced, rays_of
 
 GUIDE = 0.25
 """Weight of the sampling network's own picture: its errors move samples, they do not colour pixels."""
-_RAYS = 64  # per backward pass
+_RAYS = {"hash_grid": 256, "voxels": 512}
+"""Per backward pass, where the gradient of all entries costs more than tracing; 64 for other fields."""
 _TEACHER = 65536  # rays that a field's own pictures are made of, to be trained against
 
 
@@ -63,16 +64,21 @@ class FieldJudge:
             self._colours = torch.from_numpy(flat).float() / 255
             self._photographed = self._colours[mixed[first : first + trials]]
 
-    def statistics(self, field: Field, log: EventLog | None = None) -> Statistics:
-        """Second moments of layers and squared gradients of everything else, per pixel value (rays times three)."""
+    def statistics(self, field: Field, log: EventLog | None = None, rays: int | None = None) -> Statistics:
+        """Second moments of layers and squared gradients of everything else, per pixel value (rays times three).
+
+        rays: fewer than the judge has.
+        """
+        looked = self._rays.take(slice(0, rays))
         model = model_of(field)
         leaves = model.require_gradients()
         signs = torch.Generator().manual_seed(self._seed)
         layers = _Layers(model)
         squares = {name: torch.zeros_like(t) for name, t in model.tensors.items() if t.is_floating_point()}
-        with (log or EventLog()).phase("measure sensitivities", len(self._rays)) as tick:
-            for start in range(0, len(self._rays), _RAYS):
-                part = self._rays.take(slice(start, start + _RAYS))
+        with (log or EventLog()).phase("measure sensitivities", len(looked)) as tick:
+            batch = _RAYS.get(field.spec.kind, 64)
+            for start in range(0, len(looked), batch):
+                part = looked.take(slice(start, start + batch))
                 layers.rays = len(part)
                 traced = model.trace(part)
                 _signed(traced, signs).backward()
@@ -81,7 +87,7 @@ class FieldJudge:
                         square.add_(tensor.grad**2)
                         tensor.grad = None
                 tick(len(part))
-        values = 3.0 * len(self._rays)
+        values = 3.0 * len(looked)
         plain = {n: t.numpy().astype(np.float64) / values for n, t in squares.items() if not layers.covers(n)}
         return Statistics(layers.moments(values), layers.rows(), plain)
 

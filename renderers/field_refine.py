@@ -1,8 +1,7 @@
 """Short training of a field that is about to be rounded: pictures stay, bits go.
 
-The tables are rounded as the codec will round them (gradients pass straight through), and each value is charged
-about what it will cost, log2(1 + |value| / step) bits: what no ray needs decays to zero at once, the rest becomes as
-small and as round as the pictures allow.
+Tables are rounded as the codec will round them (gradients pass straight through), and every value is charged what its
+symbol costs at present (``kernels.rate_adam``). Proposal networks learn on from the field, as in training.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from torch import Tensor
 
 from gscompress.events import EventLog
 from gscompress.field import Array, Field
-from gscompress.renderers.volume import model_of
+from gscompress.kernels.rate_adam import RateAdam
+from gscompress.renderers.field_hash import HashModel, proposal_loss
 from gscompress.renderers.volume_math import Rays
 
-_RATE, _LAST_RATE = 5e-3, 2e-4
+_RATE, _NET_RATE, _LAST = 1e-2, 1e-3, 0.03  # learning rates of tables and networks, and what is left of them at the end
 _BATCH = 1024
-_LOG2 = 0.6931471805599453
 
 
 def refine(
@@ -32,20 +31,27 @@ def refine(
     price: float,
     *,
     seconds: float,
-    most: int = 4000,
+    most: int = 6000,
     seed: int = 0,
     log: EventLog | None = None,
 ) -> Field:
-    """The field, trained further so that rays have these colours (R, 3) and the tables cost less.
+    """The field, trained further so that rays have these colours (R, 3) and the tables cost less; these are rounded.
 
-    steps: table name → (rows,) step of every row. price: squared error per pixel value that one bit is worth.
+    steps: table name → (levels,) step of every level. price: squared error per pixel value that one bit is worth.
     Stops after ``seconds`` or ``most`` steps, whichever is first: only the latter is the same every time.
     """
-    model = model_of(field)
+    model = HashModel(field)
+    tables = {}
+    for name, step in steps.items():
+        levels = model.levels[name]
+        tables[name] = RateAdam(
+            np.ascontiguousarray(field.tensors[name]).copy(), levels.starts, levels.sizes, np.asarray(step, np.float32)
+        )
+        model.tensors[name] = torch.from_numpy(tables[name].rounded)
     parameters = model.require_gradients()
-    grids = {name: torch.from_numpy(np.asarray(step, np.float32))[:, None] for name, step in steps.items()}
-    values = {name: model.tensors[name] for name in grids}
-    optimiser = torch.optim.Adam(parameters, lr=_RATE, eps=1e-15)
+    grids = {name: model.tensors[name] for name in tables}
+    networks = [p for p in parameters if all(p is not grid for grid in grids.values())]
+    optimiser = torch.optim.Adam(networks, lr=_NET_RATE, eps=1e-15, fused=True)
     generator = torch.Generator().manual_seed(seed)
     started = time.perf_counter()
     with (log or EventLog()).phase("tune the field", most) as tick:
@@ -54,22 +60,22 @@ def refine(
             done = max(step / most, int(50 * (time.perf_counter() - started) / seconds) / 50)
             if done >= 1:
                 break
-            for group in optimiser.param_groups:
-                group["lr"] = _RATE * (_LAST_RATE / _RATE) ** done
+            decay = _LAST**done
             chosen = torch.randint(len(rays), (_BATCH,), generator=generator)
-            for name, value in values.items():
-                model.tensors[name] = value + (torch.round(value / grids[name]) * grids[name] - value).detach()
-            traced = model.trace(rays.take(chosen), generator)
+            traced, history = model.trace_with_proposals(rays.take(chosen), generator)
             shown = traced.rgb + (1 - traced.alpha[:, None]) * float(model.white)
-            bits = sum(
-                (torch.log1p(value.abs() / grids[name]).sum() for name, value in values.items()), torch.zeros(())
-            )
-            loss = ((shown - colours[chosen]) ** 2).mean() + price / _LOG2 * bits
-            optimiser.zero_grad()
+            loss = ((shown - colours[chosen]) ** 2).mean() + proposal_loss(history)
             loss.backward()
+            for group in optimiser.param_groups:
+                group["lr"] = _NET_RATE * decay
             optimiser.step()
+            optimiser.zero_grad()
+            for name, table in tables.items():
+                gradient = grids[name].grad
+                assert gradient is not None
+                table.step(gradient.numpy(), _RATE * decay, price)
+                grids[name].grad = None
             tick(1)
-    model.tensors.update(values)
     return Field(
         {n: t.detach().numpy().astype(field.tensors[n].dtype) for n, t in model.tensors.items()}, field.spec, field.meta
     )

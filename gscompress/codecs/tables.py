@@ -73,6 +73,12 @@ def quantize(values: F32, sensitivity: F64, levels: Levels, cost: float) -> Tabl
     return Table(symbols, steps)
 
 
+def exact(values: F32, steps: I64, levels: Levels) -> Table:
+    """The table of (rows, F) values that are multiples of their levels' steps, in quarter octaves, already."""
+    scale = np.repeat(quarter_octaves(steps), levels.sizes)
+    return Table(np.rint(np.asarray(values, np.float64) / scale[:, None]).astype(np.int64), steps)
+
+
 def _cheapest(scaled: F64, weights: F64) -> I64:
     """Symbols of one level; what a bit costs follows from the symbols of the round before."""
     symbols = np.rint(scaled).astype(np.int64)

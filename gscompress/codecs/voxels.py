@@ -27,7 +27,8 @@ from gscompress.entropy.raw_bits import pack_refinement, unpack_refinement
 from gscompress.errors import UnreadableError, UsageError
 from gscompress.field import Array, Field, Spec
 from gscompress.field_statistics import Judge, Statistics
-from gscompress.quant.vector import Codebook, assign, fit_kmeans
+from gscompress.quant.follow import differences, follow, undo
+from gscompress.quant.vector import assign, fit_kmeans
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -38,6 +39,10 @@ _SAMPLE = 40_000  # voxels that the codebook is trained with
 _BITS = 10  # per coordinate, of 30 that the tree has
 _HEAD = struct.Struct("<4hH")  # quarter octaves of the steps: density, base, view colour, codebook; number of codes
 _WORTH = 6.0  # times the cost of rounding, from which the error of a code makes values of its own worth their bits
+_COARSER, _PRICE = 2.0, math.log(2) / 12  # as for hash tables (``tables``): squared steps, and squared steps per bit
+_LAMBDA = 12 * _COARSER * _PRICE  # squared error per bit, in costs per value
+_LARGEST = 1 << 22
+_LEAST = 0.02  # of the mean sensitivity
 _OWN = 0  # the index of voxels with a view-dependent colour of their own
 
 
@@ -48,7 +53,7 @@ class VoxelsCodec(FieldCodec):
     """
 
     name: ClassVar[str] = "voxels"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     cites: ClassVar[str] = "Li et al. 2023 (VQRF)"
     handles: ClassVar[frozenset[str]] = frozenset({"voxels"})
     quality: float = 40.0
@@ -89,7 +94,7 @@ def _pruned(field: Field, judge: Judge, statistics: Statistics, allowed: float) 
     zero have no gradient, but carve the surface next to them: they count as much as a mean voxel.
     """
     density, sh = statistics.squares["density"], statistics.squares["sh"]
-    density = np.where(field.tensors["density"] < 0, np.maximum(density, density.mean()), density)
+    density = _guarded(density, field.tensors["density"], field.tensors["mask"])
     cost = density * field.tensors["density"] ** 2 + (sh * field.tensors["sh"] ** 2).sum(1)
     order = np.argsort(cost, kind="stable")
     low, high, best = 0, len(order), field
@@ -101,6 +106,24 @@ def _pruned(field: Field, judge: Judge, statistics: Statistics, allowed: float) 
         else:
             high = middle
     return best
+
+
+def _guarded(sensitivity: F64, density: Array, mask: Array) -> F64:
+    """Densities below zero have no gradient, but carve the surface next to them: they count as those around do."""
+    dense, near = np.zeros(mask.shape), mask.astype(np.float64)
+    dense[mask] = sensitivity
+    for axis in range(3):
+        dense, near = _summed(dense, axis), _summed(near, axis)
+    return np.where(density < 0, np.maximum(sensitivity, dense[mask] / near[mask]), sensitivity)
+
+
+def _summed(x: F64, axis: int) -> F64:
+    """Every value with those before and after it along an axis."""
+    out, moved = x.copy(), np.moveaxis(x, axis, 0)
+    whole = np.moveaxis(out, axis, 0)
+    whole[1:] += moved[:-1]
+    whole[:-1] += moved[1:]
+    return out
 
 
 def _without(field: Field, rows: I64) -> Field:
@@ -134,29 +157,41 @@ class _Parts:
         self._cells = cells[self._order]
         density, sh = field.tensors["density"][self._order], field.tensors["sh"][self._order]
         self._base, self._view = _split(density.astype(np.float64), sh.astype(np.float64), self._bands)
+        self._near = nearest_earlier(self._cells)
         self._weights(None if ctx.judge is None else ctx.judge.statistics(field, ctx.log))
-        self._cluster()
 
     def _weights(self, statistics: Statistics | None) -> None:
         if statistics is None:
             spread = np.maximum(self._base.var(0), 1e-12)
             self._h_base, self._h_view = np.ones_like(self._base) / spread, np.ones(len(self._base)) / spread[1]
             return
-        density, sh = statistics.squares["density"][self._order], statistics.squares["sh"][self._order]
-        self._h_base, view = _split(density, sh, self._bands)
+        tensors = self._field.tensors
+        density = _guarded(statistics.squares["density"], tensors["density"], tensors["mask"])[self._order]
+        sh = statistics.squares["sh"][self._order]
+        base, view = _split(density, sh, self._bands)
+        self._h_base, view = self._spread(base), self._spread(view)
         self._h_view = view.mean(1) if view.shape[1] else self._h_base[:, 1]
 
-    def _cluster(self) -> None:
-        weights = np.maximum(self._h_view, 1e-6 * max(float(self._h_view.mean()), 1e-30))
-        chosen = np.random.default_rng(self._ctx.seed).permutation(len(weights))[:_SAMPLE]
+    def _spread(self, sensitivity: F64) -> F64:
+        """(N, C) sensitivities: what no sampled ray met is as sensitive as its neighbours, and never quite free."""
+        around = np.where(self._near[:, :, None] >= 0, sensitivity[self._near], 0.0).mean(1)
+        return np.maximum(np.maximum(sensitivity, around), _LEAST * sensitivity.mean(0))
+
+    def _indices(self, cost: float) -> tuple[F64, I64, F64]:
+        """Codes (K, D), the most frequent ones first, and for every voxel its code and what that costs in error."""
+        count = len(self._base)
         if not self._view.shape[1]:
-            self._codes, self._nearest = np.zeros((0, 0)), np.zeros(len(weights), np.int64)
-            self._error = np.zeros(len(weights))
-            return
-        book = fit_kmeans(self._view[chosen], self._codec.codes, weights[chosen], seed=self._ctx.seed)
-        self._codes = np.asarray(book.codes, np.float64)
-        self._nearest = assign(self._view, Codebook(book.codes))
-        self._error = self._h_view * ((self._view - self._codes[self._nearest]) ** 2).sum(1)
+            return np.zeros((0, 0)), np.zeros(count, np.int64), np.zeros(count)
+        judged = self._ctx.judge is not None
+        price = _LAMBDA * cost if judged else 0.0
+        weights = np.maximum(self._h_view, 1e-6 * max(float(self._h_view.mean()), 1e-30))
+        chosen = np.random.default_rng(self._ctx.seed).permutation(count)[:_SAMPLE]
+        book = fit_kmeans(self._view[chosen], self._codec.codes, weights[chosen], seed=self._ctx.seed, price=price)
+        nearest = assign(self._view, book, weights if judged else None, price)
+        order = np.argsort(-np.bincount(nearest, minlength=len(book.codes)), kind="stable")
+        places = np.argsort(order)[nearest]
+        codes = np.asarray(book.codes, np.float64)[order]
+        return codes, places, self._h_view * ((self._view - codes[places]) ** 2).sum(1)
 
     def search(self, target: float) -> dict[str, bytes]:
         """Streams at the cost per value at which the pictures have ``target`` more squared error."""
@@ -176,20 +211,21 @@ class _Parts:
         return _pack_cells(self._cells) | _pack_values(best[2], self._cells)
 
     def _rounded(self, cost: float) -> _Rounded:
+        codes, nearest, error = self._indices(cost)
         mean = [self._h_base[:, 0].mean(), self._h_base[:, 1:].mean(), self._h_view.mean()]
-        steps = [_quarters(12 * cost / max(float(m), 1e-30)) for m in mean]
+        steps = [_quarters(12 * _COARSER * cost / max(float(m), 1e-30)) for m in mean]
         four = (steps[0], steps[1], steps[2], steps[2] - 4)  # codes are shared: they are worth finer steps
-        base = np.stack([self._base[:, 0] / _step(four[0]), *(self._base[:, 1:].T / _step(four[1]))], 1)
+        sizes = np.array([_step(four[0]), *[_step(four[1])] * 3])
         judged = self._ctx.judge is not None
-        alone = self._error > _WORTH * cost * self._view.shape[1] if judged else np.zeros(len(self._error), bool)
+        alone = error > _WORTH * cost * self._view.shape[1] if judged else np.zeros(len(error), bool)
         if not self._view.shape[1]:
             alone[:] = True
-        alone[np.argsort(-self._error, kind="stable")[: int(self._codec.keep * len(alone))]] = True
-        own = self._view[alone] / _step(four[2])
-        codes = self._codes / _step(four[3])
-        symbols = [np.clip(np.rint(x), -(1 << 22), 1 << 22).astype(np.int64) for x in (base, own, codes)]
-        index = np.where(alone, _OWN, self._nearest + 1)
-        return _Rounded(four, symbols[0], index, symbols[1], symbols[2])
+        alone[np.argsort(-error, kind="stable")[: int(self._codec.keep * len(alone))]] = True
+        weights = self._h_base * sizes**2 / (12 * _COARSER * cost)
+        base = follow(np.clip(self._base / sizes, -_LARGEST, _LARGEST), weights, self._near, _PRICE if judged else 0.0)
+        own, book = self._view[alone] / _step(four[2]), codes / _step(four[3])
+        symbols = [np.clip(np.rint(x), -_LARGEST, _LARGEST).astype(np.int64) for x in (own, book)]
+        return _Rounded(four, base, np.where(alone, _OWN, nearest + 1), symbols[0], symbols[1])
 
     def _decoded(self, rounded: _Rounded) -> Field:
         density, sh = _values(rounded, self._bands)
@@ -241,7 +277,7 @@ def _pack_values(rounded: _Rounded, cells: I64) -> dict[str, bytes]:
     near = nearest_earlier(cells)
     streams = {"sizes": _HEAD.pack(*rounded.steps, len(rounded.codes))}
     tables: dict[str, tuple[I64, Side]] = {
-        "base": (rounded.base, Side(near=near)),
+        "differences": (differences(rounded.base, near), Side(near=near)),
         "index": (rounded.index[:, None], Side(near=near)),
         "own": (rounded.own, Side()),
         "codebook": (rounded.codes, Side()),
@@ -266,7 +302,10 @@ def _unpack_values(streams: Mapping[str, bytes], cells: I64, bands: int) -> tupl
         coder.finish()
         return symbols
 
-    base = table("base", len(cells), 4, Side(near=near))
+    if "base" in streams:  # version 1
+        base = table("base", len(cells), 4, Side(near=near))
+    else:
+        base = undo(table("differences", len(cells), 4, Side(near=near)), near)
     index = table("index", len(cells), 1, Side(near=near))[:, 0]
     if index.size and index.max() > codes:
         raise UnreadableError("a voxel's colour is not in the codebook: the file is corrupt")
