@@ -22,7 +22,7 @@ I64 = npt.NDArray[np.int64]
 _BASES = struct.Struct("<bb")
 _SHIFTS = Shape(columns=2, first_classes=CLASSES, second_classes=CLASSES, signed=True)
 _SHAPE, _COLOUR = ("scale", "opacity", "turn", "position"), ("dc", "sh")
-_TOO_COARSE, _TOO_FINE = 1.0, 2.0  # octaves by which a row may be off
+_TOO_COARSE, _TOO_FINE = 0.6, 2.0  # octaves by which a row may be off
 _OUTLIERS = 0.002  # share of rows that may need finer steps than class 0 has
 _MOST = 24  # octaves by which the steps of class 0 change at most
 

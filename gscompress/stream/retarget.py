@@ -26,7 +26,7 @@ F64 = npt.NDArray[np.float64]
 _MOST_ADDED = 0.05  # of the Gaussians, per frame
 _OUTSTANDING = 4.0  # times the mean error that a Gaussian covers: from there it is added
 _FADED = -5.5  # logit of an opacity that no picture shows
-_LOWEST = 6.0  # dB below what the quality aims at: beyond, a key frame is better
+_LOWEST = 3.0  # dB below what the quality aims at: beyond, a dearer frame is better
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moving_scenes import bent, shell, shuffled, turned
+from moving_scenes import bent, growing, shell, shuffled, turned
 from specimens import blob, odd_scenes
 
 from gscompress.container.chunk import Chunk
@@ -24,7 +24,7 @@ from gscompress.stream.queen import QueenCodec
 from gscompress.stream.residual import Steps
 
 FIELDS = ("means", "log_scales", "quats", "logit_opacities", "sh")
-CODECS = [StreamCodec(quality=60), QueenCodec(quality=60)]
+CODECS = [StreamCodec(quality=60, refresh=1), QueenCodec(quality=60)]
 
 
 def gop_of(scenes: list[Scene], codec: FrameCodec) -> Gop:
@@ -46,7 +46,7 @@ def test_the_encoder_knows_exactly_what_decoders_have(codec: FrameCodec) -> None
     encoder: FrameEncoder = codec.encoder(Context())
     decoder = codec.decoder()
     for t in range(4):
-        scene = bent(shell(600, 1), 0.05 * t)
+        scene = growing(bent(shell(600, 1), 0.05 * t), 1.5**t)
         streams = encoder.residual(scene) if t else encoder.key(scene)
         assert streams is not None
         (decoder.residual if t else decoder.key)(streams)
@@ -198,7 +198,7 @@ def _forged(codec: FrameCodec) -> tuple[list[Scene], Gop]:
     scenes = [
         whole,
         shuffled(replace(bent(whole, 0.05), splats=bent(whole, 0.05).splats.take(slice(50, None)))),
-        bent(whole, 0.1),
+        growing(bent(whole, 0.1), 4.0),
     ]
     return scenes, gop_of(scenes, codec)
 
