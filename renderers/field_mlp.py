@@ -71,7 +71,7 @@ class MlpModel(FieldModel):
         Without gradients, colours are worked out only where they show.
         """
         points = rays.origins[:, None] + rays.directions[:, None] * depths[..., None]
-        density, hidden = self._density(net, points.reshape(-1, 3))
+        density, hidden = self._density(net, self.snapped(points.reshape(-1, 3)))
         lengths = torch.cat([depths[:, 1:] - depths[:, :-1], torch.full_like(depths[:, :1], _FAR)], -1)
         stretch = lengths * rays.directions.norm(dim=-1, keepdim=True)
         weights = blending_weights(density.reshape(depths.shape), stretch)

@@ -99,7 +99,7 @@ class PlanesModel(FieldModel):
         t, lengths = self._resampled(origins, along, jitter) if self._open else self._marched(origins, along, jitter)
         if self.geometry.get("ndc"):
             lengths = lengths * length
-        points = self._inner(origins[:, None] + along[:, None] * t[..., None])
+        points = self._inner(self.snapped(origins[:, None] + along[:, None] * t[..., None]))
         places = self._place(points)
         live = torch.nonzero(self._shown(points), as_tuple=True)
         density = torch.zeros(t.shape).index_put(live, self._density(places[live]))

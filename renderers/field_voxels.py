@@ -50,7 +50,7 @@ class VoxelModel(FieldModel):
         t = self._entry(origins, along)[:, None] + self._step * (torch.arange(self._samples) + 0.5)
         if jitter is not None:
             t = t + self._step * (torch.rand(len(rays), 1, generator=jitter) - 0.5)
-        live, rows, shares = self._live(origins[:, None] + along[:, None] * t[..., None])
+        live, rows, shares = self._live(self.snapped(origins[:, None] + along[:, None] * t[..., None]))
         density = torch.zeros(t.shape)
         density[live] = torch.relu((self._taken("density", rows) * shares).sum(-1))
         depth = density * self._step

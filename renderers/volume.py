@@ -40,11 +40,15 @@ def trace_all(model: FieldModel, rays: Rays) -> Traced:
 
 
 class VolumeRenderer:
-    """Camera + field → picture. Models of the last two fields are kept: two are compared view by view."""
+    """Camera + field → picture. Models of the last two fields are kept: two are compared view by view.
+
+    cells: of the virtual grid that samples are snapped to (``FieldModel.snapped``); None: they stay where they are.
+    """
 
     name = "volume"
 
-    def __init__(self) -> None:
+    def __init__(self, cells: int | None = None) -> None:
+        self._cells = cells
         self._kept: list[tuple[Field, FieldModel]] = []
 
     def model(self, field: Field) -> FieldModel:
@@ -52,8 +56,10 @@ class VolumeRenderer:
         for kept, model in self._kept:
             if kept is field:
                 return model
-        self._kept = [*self._kept[-1:], (field, model_of(field))]
-        return self._kept[-1][1]
+        model = model_of(field)
+        model.cells = self._cells
+        self._kept = [*self._kept[-1:], (field, model)]
+        return model
 
     def render(self, field: Field, camera: Camera, *, background: tuple[float, float, float] | None = None) -> Image:
         """Render one view. background: RGB in [0, 1]; by default what the field was trained with."""
