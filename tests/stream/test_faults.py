@@ -8,15 +8,21 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faulty import Fault, FaultyServer
-from stream_toy import GOP, number_of, within, write_file, write_folder
+from moving_scenes import bent, shell
+from stream_toy import FPS, GOP, number_of, within, write_file, write_folder
 
+from gscompress.context import Context
 from gscompress.errors import UnreadableError
 from gscompress.stream import opening
 from gscompress.stream.client import StreamFrame
 from gscompress.stream.fetch import Patience
+from gscompress.stream.folder import FolderWriter
+from gscompress.stream.frames import GopDecoder, encode_gops, header_for
 from gscompress.stream.opening import open_stream
+from gscompress.stream.ours import StreamCodec
 from gscompress.stream.prefetch import Options
 
 HASTY = Options(patience=Patience(tries=2, seconds=0.4, stall=0.2, first=0.01, longest=0.05))
@@ -98,6 +104,28 @@ def test_whatever_goes_wrong_everywhere_no_frame_is_missing_or_wrong(tmp_path: P
             assert len(lost) < 10 * GOP
 
     within(15, work)
+
+
+def test_frames_of_our_own_codec_are_right_or_held(tmp_path: Path) -> None:
+    scenes, codec = [bent(shell(300), 0.05 * t) for t in range(12)], StreamCodec(quality=40, refresh=2)
+    header = header_for(scenes[0], codec, fps=FPS, gop=GOP, frames=len(scenes))
+    gops = list(encode_gops(scenes, codec, Context(), FPS, GOP))
+    writer = FolderWriter(tmp_path / "s", FPS, {"q40": header})
+    for one in gops:
+        writer.add("q40", one)
+    writer.publish(live=False)
+    truth = [scene.splats.means for one in gops for _, scene in GopDecoder(header).frames(one.data)]
+
+    async def work() -> None:
+        for fault in ("missing", "short", "flipped", "other"):
+            async with FaultyServer(tmp_path / "s", lambda path, _, f=fault: f if group(path) == 1 else None) as server:  # type: ignore[misc]
+                good = 0
+                for frame in await play(server.url, HASTY):
+                    assert frame.held == (frame.index // GOP == 1)
+                    good = good if frame.held else frame.index
+                    assert np.array_equal(frame.scene.splats.means, truth[good])
+
+    within(20, work)
 
 
 def test_a_server_that_drips_for_ever_is_given_up(tmp_path: Path) -> None:
