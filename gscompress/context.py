@@ -28,6 +28,7 @@ class Context:
     """seed: of every random draw. cameras: the views to judge by; photos: one (H, W, 3) uint8 per camera or none.
 
     background: RGB in [0, 1] behind the scene in the photos.
+    judges: views that nothing is fitted to, to measure what was reached; without them, ``cameras`` serve for both.
     memo: what several encodes of the same scene may share (a search for a size or a quality runs many).
     checkpoints: a folder for finished stages of long encodes, to go on from after an interruption.
     """
@@ -38,6 +39,7 @@ class Context:
     cameras: Sequence[Camera] = ()
     photos: Sequence[Any] = ()
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    judges: Sequence[Camera] = ()
     memo: dict[Any, Any] = field(default_factory=dict)
     checkpoints: Path | None = None
 

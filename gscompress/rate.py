@@ -57,13 +57,13 @@ def aim(scene: Scene, recipe: Recipe, target: int, ctx: Context, source_gaussian
 
 
 def aim_psnr(scene: Scene, recipe: Recipe, target: float, ctx: Context, source_gaussians: int) -> tuple[Recipe, bytes]:
-    """The file whose mean PSNR over ``ctx.cameras``, against renders of ``scene``, is within PSNR_CLOSE of ``target``
-    dB.
+    """The file whose mean PSNR over ``ctx.judges``, against renders of ``scene``, is within PSNR_CLOSE dB of ``target``.
 
     Raises UsageError without a renderer, or when the dial does not reach that far.
     """
     renderer = ctx.need_renderer("aiming at a PSNR")
-    cameras = ctx.cameras[:: -(-len(ctx.cameras) // _VIEWS) or 1]
+    cameras = ctx.judges or ctx.cameras
+    cameras = cameras[:: -(-len(cameras) // _VIEWS) or 1]
     wanted = [eight_bit(renderer.render(scene, camera).rgb) for camera in cameras]
     low, high, quality = 0.0, 100.0, _quality(recipe)
     tried: dict[float, float] = {}

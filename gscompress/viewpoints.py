@@ -115,6 +115,11 @@ def for_encoding(scene: Scene) -> list[Camera]:
     return generate(scene, large if len(scene) > LARGE else small, width)
 
 
+def for_judging(scene: Scene) -> list[Camera]:
+    """Views that no encoder looks at, to measure what it reached; 24 of them. Raises UsageError like ``generate``."""
+    return generate(scene, 24, ENCODER[-1], offset=2)
+
+
 def turntable(scene: Scene, count: int = 24, width: int = 480, height: int | None = None) -> list[Camera]:
     """``count`` cameras on a circle around the focus, 18 degrees up and 2.6 radii away, for a film or an overview.
 

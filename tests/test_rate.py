@@ -1,4 +1,4 @@
-"""Aiming at a size: as large as allowed, never larger, whatever the dial's curve."""
+"""Aiming at a size (as large as allowed, never larger, whatever the dial's curve) and at a picture quality."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from specimens import blob
 
+from gscompress.cli.views import EVERY, Given, context
 from gscompress.codecs.base import Codec
+from gscompress.codecs.default import DEFAULT
+from gscompress.codecs.gscz import decode_last
 from gscompress.container.chunk import Chunk
+from gscompress.container.reader import Reader
 from gscompress.context import Context
 from gscompress.errors import UsageError
-from gscompress.rate import TRIES, aim
+from gscompress.events import EventLog
+from gscompress.metrics import eight_bit, psnr
+from gscompress.rate import PSNR_CLOSE, TRIES, aim, aim_psnr
 from gscompress.recipe import Recipe
+from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
+from gscompress.viewpoints import generate
 
 
 @dataclass(frozen=True)
@@ -62,3 +71,28 @@ def test_a_generous_size_gets_the_best_quality() -> None:
     tried, _ = aim(blob(1), Recipe("dial", "", (), DialCodec()), 10**9, Context(), 1)
     assert tried.codec.quality == 100  # type: ignore[attr-defined]
     assert TRIES >= 4
+
+
+@pytest.mark.parametrize("target", [36.0, 44.0])
+def test_a_picture_quality_is_met_in_views_that_the_encoder_does_not_see(target: float) -> None:
+    scene, renderer = blob(300, 1), CpuRenderer()
+    seen, judges = generate(scene, 6, width=80), generate(scene, 5, width=80, offset=2)
+    _, data = aim_psnr(scene, DEFAULT, target, Context(renderer=renderer, cameras=seen, judges=judges), len(scene))
+    decoded = decode_last(Reader(data), EventLog())
+    shown = [psnr(*(eight_bit(renderer.render(s, camera).rgb) for s in (scene, decoded))) for camera in judges]
+    assert abs(np.mean(shown) - target) <= 2 * PSNR_CLOSE
+
+
+def test_a_picture_quality_out_of_reach_is_a_usage_error() -> None:
+    scene = blob(300, 1)
+    ctx = Context(renderer=CpuRenderer(), cameras=generate(scene, 4, width=80))
+    with pytest.raises(UsageError, match=r"reaches \d\d\.\d\d dB here, not 90"):
+        aim_psnr(scene, DEFAULT, 90.0, ctx, len(scene))
+
+
+def test_views_to_judge_by_are_kept_from_the_encoder() -> None:
+    scene = blob(300, 1)
+    plain, aiming = (context(DEFAULT, scene, EventLog(), Given(aims=aims)) for aims in (False, True))
+    assert not plain.judges
+    assert len(aiming.judges) == 3 * EVERY
+    assert not {c.w2c.tobytes() for c in aiming.judges} & {c.w2c.tobytes() for c in aiming.cameras}

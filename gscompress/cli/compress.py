@@ -103,7 +103,8 @@ def compress(
     with console.progress() as log:
         scene = formats.read(source, log)
         started = time.perf_counter()
-        ctx = context(recipe, scene, log, Given(cameras, data, width, checkpoints, parse_colour(background)))
+        aims = target_psnr is not None
+        ctx = context(recipe, scene, log, Given(cameras, data, width, checkpoints, parse_colour(background), aims))
         result = api.compress_to_file(
             scene, target, preset, **wishes, target_size=size, target_psnr=target_psnr, ctx=ctx, force=force
         )

@@ -18,12 +18,15 @@ from gscompress.frame import RDF
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene
 
+EVERY = 8  # of given cameras one is held out to judge, as the field does with photos
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
     """What the caller gave to look at. cameras: a camera file. data: photos. width: pixels to scale those to.
 
     checkpoints: a folder for finished stages of tuning. background: RGB in [0, 1] under transparent photos.
+    aims: a picture quality is wished for, which takes views that the encoder does not see to measure it.
     """
 
     cameras: Path | None = None
@@ -31,6 +34,7 @@ class Given:
     width: int | None = None
     checkpoints: Path | None = None
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    aims: bool = False
 
 
 def load(cameras: Path | None) -> list[Camera]:
@@ -59,18 +63,23 @@ def context(recipe: Recipe, scene: Scene, log: EventLog, given: Given | None = N
     from gscompress.renderers import RENDERERS
 
     photos: list[npt.NDArray[np.uint8]] = []
+    judges: list[Camera] = []
     if given.data is not None:
         with log.phase("load photos"):
             cameras, photos = training_photos(given.data, given.width, log, given.background)
         views = in_axes_of(scene, cameras)
     elif given.cameras is not None:
         views = in_axes_of(scene, load(given.cameras))
+        if given.aims and len(views) >= 2 * EVERY:
+            judges = views[::EVERY]
+            views = [view for k, view in enumerate(views) if k % EVERY]
     else:
-        from gscompress.viewpoints import for_encoding
+        from gscompress.viewpoints import for_encoding, for_judging
 
         with log.phase("place cameras"):
             try:
                 views = for_encoding(scene)
+                judges = for_judging(scene) if given.aims else []
             except UsageError as error:
                 log.warn(f"{error}: compressed without looking at renders")
                 return Context(log=log)
@@ -82,6 +91,7 @@ def context(recipe: Recipe, scene: Scene, log: EventLog, given: Given | None = N
         cameras=views,
         photos=photos,
         background=given.background,
+        judges=judges,
         checkpoints=given.checkpoints,
     )
 
