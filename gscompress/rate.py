@@ -57,7 +57,7 @@ def aim(scene: Scene, recipe: Recipe, target: int, ctx: Context, source_gaussian
 
 
 def aim_psnr(scene: Scene, recipe: Recipe, target: float, ctx: Context, source_gaussians: int) -> tuple[Recipe, bytes]:
-    """The file whose mean PSNR over ``ctx.judges``, against renders of ``scene``, is within PSNR_CLOSE dB of ``target``.
+    """The file whose mean PSNR over ``ctx.judges``, against renders of ``scene``, is within PSNR_CLOSE of ``target``.
 
     Raises UsageError without a renderer, or when the dial does not reach that far.
     """
