@@ -18,12 +18,13 @@ from gscompress.renderers.field_points import asked
 from gscompress.renderers.volume import trace_all
 from gscompress.renderers.volume_math import Rays, blending_weights, rays_of, sample_by_weight, squeeze, stretch
 
-LOWEST, HIGHEST = -2.0, 7.0
+LOWEST, HIGHEST = -5.0, 7.0
 """Log densities per unit are told apart within these: what is thinner is empty, what is denser opaque (the clamp of the
-paper, without which a few huge densities are all that is learnt)."""
+paper, without which a few huge densities are all that is learnt; its -2 lets a seventh of a ray's light be lost per
+unit of empty space, which shows from where nobody looked)."""
 _COARSE, _FINE = 48, 24
 _PADDING = 0.02
-_SIGMA = 0.05  # of the cameras' spread: how far rays are moved, per axis
+_SIGMA = 0.15  # of the cameras' spread: how far rays are moved, per axis
 _CHUNK = 512
 _MOST_ASKED = 32768  # rays along which the teacher is asked
 

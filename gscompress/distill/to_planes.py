@@ -19,7 +19,7 @@ _BASIS, _HIDDEN = 16, 48
 _FREQUENCIES = (2, 0)  # of view and features
 _SAMPLES = (64, 32)
 _SPREAD = 0.1  # of initial values, as in TensoRF
-_SMOOTH = 1e-3  # weight of squared differences between neighbours
+_SMOOTH = 3e-3  # weight of squared differences between neighbours
 _SMALL = 3e-5  # weight of magnitudes, as in TensoRF
 
 
