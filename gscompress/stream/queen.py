@@ -6,10 +6,11 @@ full-precision residual behind a hard-concrete gate, whose first guess comes fro
 where the frame before, rendered against the new pictures, pulls harder than against its own, and where the matching
 says that a Gaussian has moved by more than a position step.
 
-As in the paper: numbers of latents, gate constants and rates, float32 shifts and decoders, no prediction. Otherwise
-than there: key frames are the default codec's; the tuning starts from matched Gaussians instead of from zero, because
-pseudo-views of far motion have no gradients that lead there; new and vanished Gaussians are those of the matching;
-higher SH are residual, too; and what the paper estimates by entropy is written here.
+As in the paper: numbers of latents, gate constants, float32 shifts and decoders, no prediction. Otherwise than there:
+key frames are the default codec's; the tuning starts from matched Gaussians instead of from zero, because pseudo-views
+of far motion have no gradients that lead there, and so it takes smaller steps and no first round on moving pixels
+alone; new and vanished Gaussians are those of the matching; higher SH are residual, too; and what the paper estimates
+by entropy is written here.
 """
 
 from __future__ import annotations
