@@ -25,7 +25,7 @@ CODECS = (
     "niantic_spz,st_spz,ksplat,xz:transposed"
 )
 SLOW = (
-    ("small:q15+q40+q70", ("plush", "splatfacto-22k", "fruit-drops-4k")),
+    ("small:q15+q40+q70+q100", ("plush", "splatfacto-22k", "fruit-drops-4k")),
     ("st_sog", ("fruit-drops-4k", "angel", "monkey")),
 )
 """Codecs that take minutes or hours on large scenes, and the scenes that they are run on."""

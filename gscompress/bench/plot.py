@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gscompress.atomic import staged
+from gscompress.bench.peers import PEERS, ordered
 from gscompress.bench.results import Facts, SceneResults, exact
 from gscompress.errors import MissingExtraError
 
@@ -42,9 +43,10 @@ def need_matplotlib() -> None:
 
 
 def styles(scenes: Sequence[SceneResults]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every codec, the same in all plots."""
+    """Colour and marker of every codec in the order of tables, the same in all plots."""
     out, others = {}, 0
-    for codec in dict.fromkeys(codec for scene in scenes for codec in scene.codecs()):
+    seen = dict.fromkeys(codec for scene in scenes for codec in scene.codecs())
+    for codec in (*(name for name in ordered() if name in seen), *(name for name in seen if name not in PEERS)):
         if codec in LOOKS:
             out[codec] = LOOKS[codec]
         else:
@@ -71,7 +73,7 @@ def draw(scenes: Sequence[SceneResults], target: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(3 if len(scenes) < 7 else 4, len(scenes))
+    columns = min(3 if len(scenes) < 10 else 4, len(scenes))
     rows = math.ceil(len(scenes) / columns)
     size = (7.6, 5.2) if len(scenes) == 1 else (3.9 * columns, 3.3 * rows + 0.7)
     figure = Figure(figsize=size, dpi=130, facecolor="white")
@@ -85,22 +87,23 @@ def draw(scenes: Sequence[SceneResults], target: Path) -> None:
             axes.set_ylabel("PSNR of held-out views, dB")
         if number >= len(scenes) - columns:
             axes.set_xlabel("bytes per Gaussian, log scale")
-    _legend(figure, handles, rows, columns, len(scenes), 0.7 / size[1])
+    _legend(figure, [handles[codec] for codec in look if codec in handles], rows, columns, len(scenes), 0.7 / size[1])
     with staged(target, force=True) as path:
         figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def _legend(figure: Any, handles: dict[str, Any], rows: int, columns: int, panels: int, low: float) -> None:
+def _legend(figure: Any, entries: Sequence[tuple[Any, str]], rows: int, columns: int, panels: int, low: float) -> None:
     """In the first empty panel, or below all of them."""
     look: dict[str, Any] = {"frameon": False, "fontsize": 8.5}
+    handles, titles = [line for line, _ in entries], [title for _, title in entries]
     if panels < rows * columns:
         axes = figure.add_subplot(rows, columns, panels + 1)
         axes.axis("off")
-        axes.legend(handles.values(), handles.keys(), loc="center left", **look)
+        axes.legend(handles, titles, loc="center left", **look)
         figure.tight_layout()
         return
     count = max(1, min(3 if columns < 3 else 5, len(handles)))
-    figure.legend(handles.values(), handles.keys(), loc="lower center", ncol=count, **look)
+    figure.legend(handles, titles, loc="lower center", ncol=count, **look)
     figure.tight_layout(rect=(0, low, 1, 1))
 
 
@@ -125,7 +128,7 @@ def _panel(axes: Any, scene: SceneResults, look: dict[str, tuple[str, str]], han
             linestyle="-" if len(cells) > 1 else "none",
             zorder=3 if ours else 2,
         )
-        handles.setdefault(cells[0]["title"], line)
+        handles.setdefault(codec, (line, cells[0]["title"]))
         if codec == "default":
             _name_points(axes, cells, count, colour)
     _exact(axes, scene, count)

@@ -184,7 +184,7 @@ def behind(scenes: Sequence[SceneResults], ours: str) -> Iterator[tuple[str, Fac
         mine = scene.curve(ours)
         spared = min((cell["bytes"] for cell in scene.cells if cell["ours"] and exact(cell)), default=math.inf)
         for cell in scene.cells:
-            if cell["ours"] or not len(mine) or (exact(cell) and spared <= cell["bytes"]):
+            if cell["ours"] or len(mine) < 2 or (exact(cell) and spared <= cell["bytes"]):
                 continue
             reached = psnr_at(mine, min(cell["bytes"], mine.rates[-1]))
             if exact(cell) or reached is None or reached < cell["psnr"]:

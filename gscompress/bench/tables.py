@@ -171,7 +171,7 @@ def _margin(one: Margin | None) -> str:
 
 
 def _behind_table(scenes: Sequence[SceneResults], ours: str) -> Iterator[str]:
-    if not any(len(scene.curve(ours)) for scene in scenes):
+    if not any(len(scene.curve(ours)) > 1 for scene in scenes):
         return
     rows = list(behind(scenes, ours))
     yield f"### Points above the curve of gscompress {ours}\n"
