@@ -26,7 +26,7 @@ from gscompress.renderers.volume_math import (
 )
 
 SHADINGS = ("MLP_Fea", "MLP", "SH", "RGB")
-_MOST_SAMPLES = 4096
+_MOST_SAMPLES, _MOST_FREQUENCIES = 4096, 24
 _SIGNS = (1, -1, 1, -1, 1, -1, 1, -1, 1)  # from the basis of ``harmonics`` to that of 3DGS, which TensoRF shares
 _PADDING = 0.01  # added to weights before they are sampled from
 
@@ -70,7 +70,7 @@ class PlanesModel(FieldModel):
                     raise ValueError(f"{kind} plane {k} is {tuple(plane.shape)}, its line {tuple(line.shape)}")
         if g["shading"] not in SHADINGS or g["activation"] not in ("softplus", "relu", "exp"):
             raise ValueError(f"shading {g['shading']!r:.20}, activation {g['activation']!r:.20}")
-        self._view, self._feature = (int(n) for n in g["frequencies"])
+        self._view, self._feature = (min(max(int(n), 0), _MOST_FREQUENCIES) for n in g["frequencies"])
         span = self._box[1] - self._box[0]
         self._step = float((span / (self._size - 1).clamp(min=1)).mean()) * float(g["step"])
         if not (self._step > 0 and (span > 0).all() and min(sizes) >= 1):

@@ -29,6 +29,7 @@ _PLAIN = {
     "shading": ("shadingMode", "MLP_Fea"),
 }
 _FREQUENCIES = ("view_pe", "fea_pe")
+_MOST_FREQUENCIES = 24
 _SHADINGS = ("MLP_Fea", "MLP", "SH", "RGB")  # TensoRF's own MLP_PE does not run: it counts its inputs wrongly
 _MASK_THRESHOLD = 1e-3  # TensoRF's default; it counts only when its training goes on
 _MORE = ("contraction", "samples")
@@ -131,7 +132,10 @@ def _geometry(content: Content) -> dict[str, Any]:
         if isinstance(value, str) != isinstance(otherwise, str):
             raise UnreadableError(f"{content.path}: '{theirs}' is {value!r:.40}")
         geometry[ours] = value
-    geometry["frequencies"] = [int(content.facts.get(f"kwargs.{name}", 6)) for name in _FREQUENCIES]
+    frequencies = [content.facts.get(f"kwargs.{name}", 6) for name in _FREQUENCIES]
+    if not all(isinstance(count, int) and 0 <= count <= _MOST_FREQUENCIES for count in frequencies):
+        raise UnreadableError(f"{content.path}: {' and '.join(_FREQUENCIES)} are {frequencies!r:.60}")
+    geometry["frequencies"] = frequencies
     if "kwargs.contraction" in content.facts:  # ours: the file's own geometry is laid over this one
         geometry |= {key: content.facts.get(f"kwargs.{key}") for key in _MORE} | {"world": np.eye(4)[:3].tolist()}
     return geometry

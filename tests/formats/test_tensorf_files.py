@@ -98,6 +98,8 @@ def _without(tree: dict[str, Any], group: str, name: str) -> None:
         (lambda t: t["kwargs"].update(near_far=[2.0, float("nan")]), "near_far"),
         (lambda t: t["kwargs"].update(shadingMode="MLP_PE"), "shading"),
         (lambda t: t["kwargs"].update(distance_scale="far"), "distance_scale"),
+        (lambda t: t["kwargs"].update(view_pe="many"), "view_pe"),
+        (lambda t: t["kwargs"].update(fea_pe=1 << 40), "fea_pe"),
         (lambda t: t["kwargs"].update(aabb=torch.zeros(2, 3)), "no box"),
         (lambda t: t["state_dict"].pop("app_line.2"), "no tensor 'state_dict.app_line.2'"),
         (lambda t: t["state_dict"].pop("renderModule.mlp.2.bias"), "mlp.2.bias"),
