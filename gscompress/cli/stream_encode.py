@@ -48,6 +48,14 @@ Cameras = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Views to judge by (cameras.json, transforms.json, COLMAP); default: generated."),
 ]
+Tune = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Updates of tuning for frames that matching does not explain (else key frames); stream.",
+    ),
+]
 Pictures = Annotated[
     Path | None,
     typer.Option(
@@ -73,6 +81,7 @@ def encode(
     bitrate: Bitrate = None,
     codec: Codec = "stream",
     cameras: Cameras = None,
+    tune: Tune = 0,
     photos: Pictures = None,
     updates: Updates = 200,
     live: Live = False,
@@ -86,7 +95,7 @@ def encode(
     from gscompress.sequence import Sequence, gathered
 
     live = live or frames == "-"
-    codecs = _codecs(codec, [quality] if qualities is None else _numbers(qualities))
+    codecs = _codecs(codec, [quality] if qualities is None else _numbers(qualities), tune)
     pace = None if bitrate is None else console.parse_size(bitrate.strip().removesuffix("/s"))
     if photos is not None and live:
         raise UsageError("a live stream cannot be tracked by photos: leave out --live or --photos")
@@ -191,7 +200,7 @@ def _source(
     return sequence, len(sequence)
 
 
-def _codecs(name: str, qualities: list[float]) -> dict[str, FrameCodec]:
+def _codecs(name: str, qualities: list[float], tune: int) -> dict[str, FrameCodec]:
     """One codec per quality, by the rendition's name: q30, q62-5."""
     from gscompress.config import from_config
     from gscompress.stream import STREAM_CODECS
@@ -200,7 +209,10 @@ def _codecs(name: str, qualities: list[float]) -> dict[str, FrameCodec]:
         if not 0 <= quality <= 100:
             raise UsageError(f"quality {quality:g} is out of range: give 0 (smallest) to 100 (best)")
     cls = STREAM_CODECS.get(name)
-    return {f"q{quality:g}".replace(".", "-"): from_config(cls, {"quality": quality}) for quality in qualities}
+    if tune and not hasattr(cls, "tune"):
+        raise UsageError(f"codec '{name}' does not track by tuning: leave out --tune")
+    more = {"tune": tune} if tune else {}
+    return {f"q{quality:g}".replace(".", "-"): from_config(cls, {"quality": quality, **more}) for quality in qualities}
 
 
 def _numbers(text: str) -> list[float]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gscompress.camera import Camera
 from gscompress.context import Context
-from gscompress.scene import Scene, Splats
+from gscompress.scene import Scene
 from gscompress.stream.exact_rows import move
 from gscompress.tune.adam import SparseAdam
 from gscompress.tune.loop import fit
@@ -96,9 +96,13 @@ class Whole:
         means, turned, growth = move(
             self._means - self._centre, quats, none.astype(np.int32), none, nowhere, nodes, self.motion
         )
-        scales = splats.log_scales + growth[:, None]
-        arrays: list[Any] = [values.astype(np.float32) for values in (means + self._centre, scales, turned)]
-        return replace(self._scene, splats=Splats(*arrays, splats.logit_opacities, splats.sh, splats.extras))
+        new = replace(
+            splats,
+            means=(means + self._centre).astype(np.float32),
+            quats=turned.astype(np.float32),
+            log_scales=(splats.log_scales + growth[:, None]).astype(np.float32),
+        )
+        return replace(self._scene, splats=new)
 
     def step(self, gradients: Gradients, rate: float) -> None:
         pull = gradients.means.astype(np.float64)

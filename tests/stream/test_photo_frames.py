@@ -58,6 +58,15 @@ def test_the_command_line_takes_a_folder_of_photos_per_frame(tmp_path: Path) -> 
     assert run(["stream", "encode", str(tmp_path / "first.ply"), str(film), "--photos", str(tmp_path / "none")]) != 0
 
 
+def test_tuning_is_asked_for_on_the_command_line_and_only_our_codec_has_it(tmp_path: Path) -> None:
+    formats.write(shell(200), tmp_path / "first.ply")
+    given = ["stream", "encode", str(tmp_path / "first.ply")]
+    assert run([*given, str(tmp_path / "a.gscz"), "--tune", "5"]) == 0
+    assert StreamFile(tmp_path / "a.gscz").header["codec"]["config"]["tune"] == 5
+    assert run([*given, str(tmp_path / "b.gscz"), "--tune", "5", "--codec", "intra"]) == 2
+    assert not (tmp_path / "b.gscz").exists()
+
+
 def test_frames_without_photos_are_refused(tmp_path: Path) -> None:
     formats.write(shell(50), tmp_path / "first.ply")
     (tmp_path / "photos").mkdir()

@@ -10,7 +10,7 @@ from moving_scenes import bent, shell, shuffled, turned
 
 from gscompress import formats
 from gscompress.errors import UnreadableError, UsageError
-from gscompress.sequence import is_tracked, natural, read_sequence
+from gscompress.sequence import gathered, is_tracked, natural, read_sequence
 
 
 @pytest.fixture
@@ -65,3 +65,10 @@ def test_tracked_rows_move_like_their_neighbours_and_shuffled_ones_do_not() -> N
     assert not is_tracked(scene, shuffled(scene))
     assert not is_tracked(scene, shell(1999))
     assert not is_tracked(scene, shell(degree=1))
+
+
+def test_views_of_a_sequence_are_placed_for_frames_from_start_to_end() -> None:
+    scenes = [shell(10 + t) for t in range(9)] + [shell(50, 1)]
+    assert len(gathered(scenes, 5)) == 10 + 12 + 14 + 16  # the last frame has another SH degree
+    assert len(gathered(scenes[:1])) == 10
+    assert gathered(scenes[:2]).splats.extras == {}
