@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,24 @@ def work(task: str, job: Mapping[str, Any], folder: Path, timeout: float, thread
     order.unlink(missing_ok=True)
     result.unlink(missing_ok=True)
     return out
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Inside, SIGTERM (of ``timeout``, or of a batch system) ends what runs before it ends us, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        end_all()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def end_all() -> None:

@@ -59,26 +59,24 @@ def run(
             log.info(f"{cell}: {said(outcome)}")
             done(1)
 
-        _each(one, cells, jobs)
+        with process.guarded():
+            _each(one, cells, jobs)
 
 
 def _each(one: Any, cells: Sequence[Cell], jobs: int) -> None:
     """Call it for every cell, ``jobs`` at a time; when interrupted, end what runs and start nothing more."""
-    try:
-        if jobs == 1:
-            for cell in cells:
-                one(cell)
-            return
-        with ThreadPoolExecutor(jobs) as pool:
-            try:
-                for future in [pool.submit(one, cell) for cell in cells]:
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                process.end_all()
-                raise
-    finally:
-        process.end_all()
+    if jobs == 1:
+        for cell in cells:
+            one(cell)
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for future in [pool.submit(one, cell) for cell in cells]:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            process.end_all()
+            raise
 
 
 def prepare(folder: Path, scene: SceneSpec, rules: Rules) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -218,6 +220,23 @@ def test_past_its_time_limit_a_cell_ends_with_all_that_it_started(
     while runs(program) and time.monotonic() < patience:  # a killed process takes a moment to be gone
         time.sleep(0.05)
     assert not runs(program)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as on Unix")
+def test_a_run_that_is_told_to_end_takes_along_all_that_it_started(tmp_path: Path) -> None:
+    wish = ["bench", str(FRUIT), "-o", str(tmp_path / "out"), "--codecs", "st_spz", "--views", "1", "--size", "48x36"]
+    program = f"from gscompress.cli.main import run; raise SystemExit(run({wish!r}))"
+    environment = {**os.environ, "GSCOMPRESS_SPLAT_TRANSFORM": str(slow_program(tmp_path))}
+    bench = subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=tmp_path)
+    said, patience = tmp_path / "pid", time.monotonic() + 60
+    while not (said.exists() and said.read_text().strip()) and time.monotonic() < patience:
+        time.sleep(0.05)
+    bench.terminate()
+    assert bench.wait(20) == 143
+    patience = time.monotonic() + 5
+    while runs(int(said.read_text())) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not runs(int(said.read_text()))
 
 
 def test_a_scene_that_cannot_be_prepared_keeps_its_exit_code(tmp_path: Path) -> None:
