@@ -108,13 +108,12 @@ def blend_colours(
 
 
 @splat_kernel
-def project_colours(
+def add_colours(
     start: int, stop: int, cam: Any, bands: int, means: Any, rows: Any, total: Any, sums: Any, out: Any
 ) -> None:
-    """SH gradients of Gaussians ``start`` to ``stop`` from ``blend_colours``. out: (N, K, 3) float32, all written."""
+    """Add the SH gradients of Gaussians ``start`` to ``stop``, from ``blend_colours``, to out (N, K, 3) float32."""
     basis = np.empty(16, np.float64)
     for i in range(start, stop):
-        out[i] = 0
         if total[i] == total[i + 1]:
             continue
         dx, dy, dz = means[i, 0] - cam[EYE], means[i, 1] - cam[EYE + 1], means[i, 2] - cam[EYE + 2]
@@ -129,4 +128,6 @@ def project_colours(
         green = green if rows[i, RED + 1] > 0 else 0.0
         blue = blue if rows[i, RED + 2] > 0 else 0.0
         for k in range(bands):
-            out[i, k, 0], out[i, k, 1], out[i, k, 2] = basis[k] * red, basis[k] * green, basis[k] * blue
+            out[i, k, 0] += basis[k] * red
+            out[i, k, 1] += basis[k] * green
+            out[i, k, 2] += basis[k] * blue

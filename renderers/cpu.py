@@ -17,7 +17,7 @@ from gscompress.errors import UsageError
 from gscompress.kernels.cpu_bin import bin_tiles
 from gscompress.kernels.cpu_blend import TILE_H, TILE_W, blend
 from gscompress.kernels.cpu_blend_grad import SUMS, blend_grad
-from gscompress.kernels.cpu_colours import blend_colours, project_colours
+from gscompress.kernels.cpu_colours import add_colours, blend_colours
 from gscompress.kernels.cpu_judge import judge
 from gscompress.kernels.cpu_project import CAMERA, ROW, project
 from gscompress.kernels.cpu_project_grad import project_grad
@@ -194,17 +194,18 @@ class CpuRenderer:
         run(project_squares, [(*span, *tail) for span in self._parts(len(view.rows))], self.threads)
         return out
 
-    def pull_colours(self, view: View, grad: F32) -> F32:
-        """(N, K, 3) ``pull_back``'s gradient by SH alone, in half the time."""
-        grad = _fitting(grad, view)
+    def colour_sums(self, view: View, grad: F32) -> F32:
+        """(pairs, 3) what ``add_colours`` needs to know of dL/d rgb (H, W, 3)."""
         sums = np.empty((view.total[-1], 3), np.float32)
-        fixed = (*view.lists, grad, view.used, sums)
+        fixed = (*view.lists, _fitting(grad, view), view.used, sums)
         run(blend_colours, [(*span, *fixed) for span in self._parts(len(view.used))], self.threads)
-        camera, _, bands, means, *_, sh = view.model
-        out = np.empty(sh.shape, np.float32)
-        tail = (camera, bands, means, view.rows, view.total, sums, out)
-        run(project_colours, [(*span, *tail) for span in self._parts(len(view.rows))], self.threads)
-        return out
+        return sums
+
+    def add_colours(self, view: View, sums: F32, out: F32) -> None:
+        """Add ``pull_back``'s gradient by SH to ``out`` (N, K, 3); in half the time, since shapes stand still."""
+        camera, _, bands, means, *_ = view.model
+        fixed = (camera, bands, means, view.rows, view.total, sums, out)
+        run(add_colours, [(*span, *fixed) for span in self._parts(len(view.rows))], self.threads)
 
     def _pair_sums(self, view: View, grad: F32) -> F32:
         """(pairs, SUMS) of ``blend_grad``."""

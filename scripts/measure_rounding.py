@@ -59,10 +59,10 @@ def pictures_table(bench: Bench) -> None:
         "diffusion 0.2": lambda z, s, k: diffuse(np.ascontiguousarray(z), 0.2),
         "compensated in each Gaussian": lambda z, s, k: compensate(z, np.ones(1), joint(bench.fisher, whole)),
         "settled, 3 rounds of 7 views": lambda z, s, k: np.rint(
-            settle(z, pull(s), 16 * (h * s * s)[:, None], 3, 0.1, 0.1)
+            settle(z.copy(), pull(s), 16 * (h * s * s)[:, None], 3, 0.1, 0.1)
         ),
         "settled, 6 rounds of 7 views": lambda z, s, k: np.rint(
-            settle(z, pull(s), 16 * (h * s * s)[:, None], 6, 0.1, 0.1)
+            settle(z.copy(), pull(s), 16 * (h * s * s)[:, None], 6, 0.1, 0.1)
         ),
     }
     curves: dict[str, Any] = {}

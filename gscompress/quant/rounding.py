@@ -99,19 +99,19 @@ def settle(
     rate: float = 0.2,
     reach: float = 0.15,
 ) -> Array:
-    """Targets (N, C), floats in steps, whose roundings together come closer to the whole than those of the originals.
+    """Move ``targets`` (N, C), floats in steps, in place, until their roundings together come closer to the whole.
 
     gradient(targets, round): half the derivative of the squared error by the values that ``targets`` are rounded to, in
     steps, (N, C): the codec rounds, decodes, renders some views and pulls the difference to the original back.
     curvature: (N, 1) or (N, C), what that gradient changes by per step, from above: 16 h step^2 for SH of degree 3,
     whose coefficients act together. A round moves a target by rate * gradient / curvature, at most by ``reach``, and
-    later rounds by less: Gaussians overlap by the dozen, and all of them move at once.
+    later rounds by less: Gaussians overlap by the dozen, and all of them move at once. The gradient is overwritten.
     """
-    moved = np.array(targets)
     gain = rate / np.maximum(curvature, 1e-30)
     for done in range(rounds):
-        pull = gradient(moved, done) * gain
+        pull = gradient(targets, done)
+        pull *= gain
         np.clip(pull, -reach, reach, out=pull)
         pull *= 1 - done / rounds
-        moved -= pull
-    return moved
+        targets -= pull
+    return targets

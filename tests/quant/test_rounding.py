@@ -84,6 +84,6 @@ def test_settled_targets_round_to_a_better_whole():
         return blend.T @ (blend @ (np.rint(targets) - x))
 
     curvature = 16 * np.square(blend).sum(0)[:, None]
-    before, after = error(x), error(settle(x, gradient, curvature, rounds=40))
+    before, after = error(x), error(settle(x.copy(), gradient, curvature, rounds=40))
     assert after < 0.4 * before
-    assert np.abs(settle(x, gradient, curvature, rounds=3) - x).max() <= 0.15 * (1 + 2 / 3 + 1 / 3) + 1e-12
+    assert np.abs(settle(x.copy(), gradient, curvature, rounds=3) - x).max() <= 0.15 * (1 + 2 / 3 + 1 / 3) + 1e-12
