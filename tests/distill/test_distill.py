@@ -129,4 +129,6 @@ def test_what_cannot_be_distilled_is_said() -> None:
     forward = replace(ndc, spec=replace(ndc.spec, geometry={**ndc.spec.geometry, "ndc": True}))
     with pytest.raises(UsageError, match="point by point"):
         distill(forward, "planes", VIEWS, PLAN)
+    with pytest.raises(UsageError, match="normalised device"):
+        distill_to_splats(forward, VIEWS)
     assert model_of(forward) is not None
