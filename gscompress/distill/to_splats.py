@@ -59,9 +59,7 @@ def distill_to_splats(
     if not cameras:
         raise UsageError("distillation needs cameras to look at the teacher with")
     if teacher.spec.geometry.get("ndc"):
-        raise UsageError(
-            "a field in normalised device coordinates has no depths in the world, so it cannot become splats"
-        )
+        raise UsageError("a field in normalised device coordinates has no depths in the world to make splats of")
     model = model_of(teacher)
     white = float(model.white)
     with log.phase("surface points", len(cameras)) as tick:
