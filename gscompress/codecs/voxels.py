@@ -48,8 +48,8 @@ _OWN = 0  # the index of voxels with a view-dependent colour of their own
 
 @dataclass(frozen=True)
 class VoxelsCodec(FieldCodec):
-    """quality: aims at 20 + 0.4 quality dB against the original's pictures (47.5: 39 dB). codes: of the codebook. keep: share of
-    voxels that have a view-dependent colour of their own in any case; more have it where no code comes close enough.
+    """quality: aims at 20 + 0.4 quality dB against the original's pictures (47.5: 39 dB). codes: of the codebook. keep:
+    share of voxels that have a view-dependent colour of their own in any case; more have it where no code comes close.
     """
 
     name: ClassVar[str] = "voxels"
