@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -78,6 +78,17 @@ class Splats:
             self.logit_opacities[rows],
             self.sh[rows],
             {name: array[rows] for name, array in self.extras.items()},
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[Splats]) -> Splats:
+        """One after the other, without extras; at least one, all of one SH degree."""
+        return Splats(
+            np.concatenate([part.means for part in parts]),
+            np.concatenate([part.log_scales for part in parts]),
+            np.concatenate([part.quats for part in parts]),
+            np.concatenate([part.logit_opacities for part in parts]),
+            np.concatenate([part.sh for part in parts]),
         )
 
     def with_sh_degree(self, degree: int) -> Splats:

@@ -130,9 +130,7 @@ def gathered(frames: Frames[Scene], count: int = 5) -> Scene:
     scenes = [frames[int(k)] for k in picks]
     first = scenes[0]
     alike = [s.in_frame(first.frame).splats for s in scenes if s.splats.sh_degree == first.splats.sh_degree]
-    names = ("means", "log_scales", "quats", "logit_opacities", "sh")
-    columns = {name: np.concatenate([getattr(splats, name) for splats in alike]) for name in names}
-    return replace(first, splats=Splats(**columns))
+    return replace(first, splats=Splats.joined(alike))
 
 
 def is_frame(name: str) -> bool:

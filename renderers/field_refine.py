@@ -55,9 +55,9 @@ def refine(
     generator = torch.Generator().manual_seed(seed)
     started = time.perf_counter()
     with (log or EventLog()).phase("tune the field", most) as tick:
-        for step in range(most):
+        for update in range(most):
             # In fiftieths, so that a run with time to spare depends on no clock.
-            done = max(step / most, int(50 * (time.perf_counter() - started) / seconds) / 50)
+            done = max(update / most, int(50 * (time.perf_counter() - started) / seconds) / 50)
             if done >= 1:
                 break
             decay = _LAST**done

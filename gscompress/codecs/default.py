@@ -134,7 +134,8 @@ class DefaultCodec(Codec):
                 else:
                     _matching(streams, parts)
                     list(pool.map(Part.refine, parts, streams))
-                yield Scene(_joined([part.splats for part in parts]))
+                splats = [part.splats for part in parts]
+                yield Scene(splats[0] if len(splats) == 1 else Splats.joined(splats))
 
     def decode_whole(self, chunks: Iterable[Chunk]) -> Scene:
         """The last scene of ``decode`` in less time: geometry and colour of every part side by side, joined in
@@ -200,18 +201,6 @@ def _read_shared(group: list[Chunk]) -> Shared:
     if len(group) < 2 or group[0].kind != "PARM":
         raise UnreadableError("the base level lacks its parameters or its parts: the file is corrupt")
     return Shared.unpack(group[0].streams)
-
-
-def _joined(parts: list[Splats]) -> Splats:
-    if len(parts) == 1:
-        return parts[0]
-    return Splats(
-        means=np.concatenate([p.means for p in parts]),
-        log_scales=np.concatenate([p.log_scales for p in parts]),
-        quats=np.concatenate([p.quats for p in parts]),
-        logit_opacities=np.concatenate([p.logit_opacities for p in parts]),
-        sh=np.concatenate([p.sh for p in parts]),
-    )
 
 
 DEFAULT = Recipe(

@@ -81,8 +81,8 @@ class _Domain:
         """Rows with their steps of DC and of higher SH, (n, 1)."""
         for start in range(0, len(self.classes.colour), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            steps = [self.shared.steps.of(name, self.classes.colour[rows])[:, None] for name in ("dc", "sh")]
-            yield rows, *(each.astype(np.float32) for each in steps)
+            dc, higher = (self.shared.steps.of(name, self.classes.colour[rows])[:, None] for name in ("dc", "sh"))
+            yield rows, dc.astype(np.float32), higher.astype(np.float32)
 
     def scaled(self, sh: F32) -> F32:
         out = np.empty((len(sh), sh.shape[1] * 3), np.float32)

@@ -188,14 +188,7 @@ def _joined(parts: list[Splats]) -> Splats:
         none = np.empty((0, 3), np.float32)
         return Splats(none, none, np.empty((0, 4), np.float32), none[:, 0], none[:, None])
     degree = max(part.sh_degree for part in parts)
-    parts = [part if part.sh_degree == degree else part.with_sh_degree(degree) for part in parts]
-    return Splats(
-        np.concatenate([part.means for part in parts]),
-        np.concatenate([part.log_scales for part in parts]),
-        np.concatenate([part.quats for part in parts]),
-        np.concatenate([part.logit_opacities for part in parts]),
-        np.concatenate([part.sh for part in parts]),
-    )
+    return Splats.joined([part if part.sh_degree == degree else part.with_sh_degree(degree) for part in parts])
 
 
 def _document(scene: Scene) -> tuple[dict[str, Any], bytes]:

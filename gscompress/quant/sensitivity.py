@@ -45,8 +45,16 @@ class Sensitivity:
 
     def take(self, rows: npt.NDArray[Any]) -> Sensitivity:
         """Of some Gaussians, by index or mask."""
-        of = (self.means, self.log_scales, self.turns, self.logit_opacities, self.dc, self.sh, self.contribution)
-        return Sensitivity(*(each[rows] for each in of), self.pixels)
+        return Sensitivity(
+            self.means[rows],
+            self.log_scales[rows],
+            self.turns[rows],
+            self.logit_opacities[rows],
+            self.dc[rows],
+            self.sh[rows],
+            self.contribution[rows],
+            self.pixels,
+        )
 
 
 def signs(shape: Sequence[int], *seed: int) -> npt.NDArray[np.float32]:
@@ -63,7 +71,7 @@ def measure(scene: Scene, ctx: Context, probes: int = 1) -> Sensitivity:
     def look(k: int, camera: Camera) -> F64:
         view = renderer.view(scene, camera)
         each = [renderer.squares(view, signs(view.image.rgb.shape, ctx.seed, k, probe)) for probe in range(probes)]
-        return np.sum(each, axis=0, dtype=np.float64) / probes
+        return np.asarray(np.sum(each, axis=0, dtype=np.float64) / probes)
 
     columns = np.zeros((len(scene), COLUMNS))
     for more in ctx.each_view("Measuring sensitivities", look):
