@@ -62,11 +62,11 @@ class StreamCodec(FrameCodec):
 
 class _Decoder(MatchedDecoder):
     """Symbols depend on which rows there are and on which changed last, not on values: while one thread computes the
-    values of a frame, another decodes the symbols of the next."""
+    values of a frame, others decode the symbols of the next."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._pool = ThreadPoolExecutor(1)
+        self._pool, self._groups = ThreadPoolExecutor(1), ThreadPoolExecutor(2)
         self._coming: Future[State] | None = None
         self._marks = np.zeros(0, np.uint16)
 
@@ -80,13 +80,13 @@ class _Decoder(MatchedDecoder):
             return
         before = super().state  # the frame before the coming one has the same rows
         before = before if self._coming is None else replace(before, marks=self._marks)
-        symbols = residual.decode(streams, before)
+        symbols = residual.decode(streams, before, self._groups)
         self._coming, self._marks = self._pool.submit(_valued, streams, self.state, symbols), symbols[1]
 
     def changed(self, streams: Streams, state: State) -> State:
         if "precision" in streams:
             state = Precision.decode(streams["precision"], state).of(state)
-        return _valued(streams, state, residual.decode(streams, state))
+        return _valued(streams, state, residual.decode(streams, state, self._groups))
 
     def back_to(self, state: State) -> None:
         self._coming = None
@@ -101,7 +101,7 @@ class _Decoder(MatchedDecoder):
 
 
 def _valued(streams: Streams, state: State, symbols: residual.Decoded) -> State:
-    return residual.corrected(state.moved(motion.decode(streams, state)), *symbols)
+    return residual.corrected(state.moved(motion.decode(streams, state)), symbols)
 
 
 class _Encoder(MatchedEncoder):

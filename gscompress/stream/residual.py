@@ -7,7 +7,7 @@ and of its neighbours; only rows that change a group have symbols there. A group
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,12 +79,16 @@ def encode(symbols: Symbols, state: State) -> dict[str, bytes]:
     return streams
 
 
-Decoded = tuple[dict[str, tuple[I64, I64]], npt.NDArray[np.uint16]]
-"""What ``decode`` finds: group to changed rows and their symbols; and the marks (N,) of all rows."""
+Decoded = tuple[dict[str, tuple[I64, Future[I64]]], npt.NDArray[np.uint16]]
+"""What ``decode`` finds: group to changed rows and their symbols, which may be under way; and the marks (N,) of all
+rows."""
 
 
-def decode(streams: Streams, state: State) -> Decoded:
-    """Only rows, neighbours, classes and marks of the state count. Raises UnreadableError."""
+def decode(streams: Streams, state: State, pool: Executor) -> Decoded:
+    """Only rows, neighbours, classes and marks of the state count. Groups are decoded side by side in ``pool``.
+
+    Raises UnreadableError, here or from what is under way.
+    """
     rows_of: dict[str, I64] = {}
     marks = np.zeros(len(state), np.uint16)
     if "changed" not in streams:
@@ -104,12 +108,12 @@ def decode(streams: Streams, state: State) -> Decoded:
         symbols = decode_one(_shape(columns[name]), streams[name], len(rows), _side(state, rows))
         return np.clip(symbols, -LARGEST, LARGEST)
 
-    with ThreadPoolExecutor(2) as pool:
-        return {name: (rows_of[name], symbols) for name, symbols in zip(active, pool.map(one, active))}, marks
+    return {name: (rows_of[name], pool.submit(one, name)) for name in active}, marks
 
 
-def corrected(state: State, changes: Mapping[str, tuple[I64, I64]], marks: npt.NDArray[np.uint16]) -> State:
+def corrected(state: State, decoded: Decoded) -> State:
     """The prediction with its residuals added."""
+    changes, marks = {name: (rows, symbols.result()) for name, (rows, symbols) in decoded[0].items()}, decoded[1]
     new: dict[str, Any] = {"marks": marks}
     steps, colours = state.shared.steps, state.classes.colour
     if "position" in changes:
