@@ -21,6 +21,7 @@ from gscompress.events import EventLog
 from gscompress.scene import Scene
 
 if TYPE_CHECKING:
+    from gscompress.field import Field
     from gscompress.renderers.base import Renderer
 
 Out = Annotated[
@@ -36,6 +37,10 @@ Cameras = Annotated[
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Pixels, such as 960x540; default: the cameras' own.")]
 RendererName = Annotated[str, typer.Option("--renderer", metavar="NAME", help="cpu, triton or gsplat.")]
 Background = Annotated[str, typer.Option(metavar="COLOUR", help="black, white or #rrggbb.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="For radiance fields: vq-nerf or vq-nerf-quarter, fewer rays, less exact."),
+]
 Fps = Annotated[float, typer.Option(min=1, max=240, help="Frames per second of a film.")]
 
 FILM = (".mp4", ".mov", ".mkv")
@@ -51,6 +56,7 @@ def render(
     renderer: RendererName = "cpu",
     background: Background = "black",
     fps: Fps = 12.0,
+    preset: Preset = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
@@ -67,10 +73,11 @@ def render(
     engine: Any
     with console.progress() as log:
         if fields.recognised(source):
-            from gscompress.renderers.volume import VolumeRenderer
-
-            scene, engine = fields.read(source, log), VolumeRenderer()
+            scene = fields.read(source, log)
             chosen, colour = fields.views(scene, cameras, pixels), fields.backdrop(scene, colour)
+            engine = _of_fields(preset, scene, chosen, log)
+        elif preset is not None:
+            raise UsageError(f"--preset {preset} is for radiance fields: {source.name} holds splats")
         else:
             engine = RENDERERS.get(renderer)()
             scene = formats.read(source, log).in_frame(RDF)
@@ -79,12 +86,24 @@ def render(
             chosen = _alike(chosen)
         with staged(out, force=force) as path:
             written = write(path, chosen, _frames(engine, scene, chosen, colour, log))
+    rays = {} if preset is None else {"rays": engine.rays, "pixels": sum(c.width * c.height for c in chosen)}
     if as_json:
-        console.emit(
-            {"input": str(source), "output": str(out), "files": written, "views": len(chosen), "warnings": log.warnings}
-        )
+        facts = {"input": str(source), "output": str(out), "files": written, "views": len(chosen)}
+        console.emit({**facts, **rays, "warnings": log.warnings})
     else:
-        console.say(f"{source.name} → {out} ({len(chosen)} views, {chosen[0].width}x{chosen[0].height})")
+        traced = f", {rays['rays']:,} rays for {rays['pixels']:,} pixels" if rays else ""
+        console.say(f"{source.name} → {out} ({len(chosen)} views, {chosen[0].width}x{chosen[0].height}{traced})")
+
+
+def _of_fields(preset: str | None, field: Field, cameras: Sequence[Camera], log: EventLog) -> Any:
+    """What draws a field. Raises UsageError for unknown presets."""
+    if preset is None:
+        from gscompress.renderers.volume import VolumeRenderer
+
+        return VolumeRenderer()
+    from gscompress import field_two_scale
+
+    return field_two_scale.preset(preset, field, cameras, log)
 
 
 def _frames(
