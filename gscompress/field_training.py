@@ -51,7 +51,7 @@ def train(cameras: Sequence[Camera], photos: Sequence[Any], plan: Plan, log: Eve
     every = [rays_of(camera) for camera in cameras]
     rays = Rays(torch.cat([r.origins for r in every]), torch.cat([r.directions for r in every]), every[0].window)
     colours = torch.from_numpy(np.concatenate([photo.reshape(-1, 3) for photo in photos])).float() / 255
-    model = HashModel(_fresh(cameras, plan))
+    model = HashModel(fresh(cameras, plan))
     optimiser = torch.optim.Adam(model.require_gradients(), lr=_RATE, eps=1e-15, fused=True)
     jitter = torch.Generator().manual_seed(plan.seed)
     started = time.perf_counter()
@@ -99,7 +99,7 @@ def _spec(cameras: Sequence[Camera], plan: Plan) -> Spec:
     return Spec("hash_grid", "nerfacto", geometry)
 
 
-def _fresh(cameras: Sequence[Camera], plan: Plan) -> Field:
+def fresh(cameras: Sequence[Camera], plan: Plan) -> Field:
     """A field with the initial values of nerfstudio's torch implementation."""
     spec, rng = _spec(cameras, plan), np.random.default_rng(plan.seed)
     tensors: dict[str, Any] = {"grid": rng.uniform(-1e-3, 1e-3, (levels_of(spec.geometry).rows, 2))}

@@ -11,7 +11,7 @@ from torch import Tensor
 from gscompress.hash_levels import Levels, levels_of
 from gscompress.kernels.hash_lookup import lookup, pull_back
 from gscompress.renderers.field_model import FieldModel
-from gscompress.renderers.volume_math import Rays, Traced, harmonics, sample_by_weight
+from gscompress.renderers.volume_math import Rays, Traced, contract, harmonics, sample_by_weight, squeeze, stretch
 
 _PADDING = 0.01  # added to weights before they are sampled from
 _MOST_SAMPLES = 4096
@@ -65,17 +65,17 @@ class HashModel(FieldModel):
         """What ``trace`` returns, and (edges, weights) of every network, the field last, for training."""
         origins = rays.origins @ self._turn.T + self._move
         along = rays.directions @ self._turn.T
-        stretch = along.norm(dim=-1, keepdim=True)
-        along = along / stretch
+        length = along.norm(dim=-1, keepdim=True)
+        along = along / length
         near, far = float(self.geometry["near"]), float(self.geometry["far"])
-        first, last = _squeeze(torch.tensor(near)), _squeeze(torch.tensor(far))
+        first, last = squeeze(torch.tensor(near)), squeeze(torch.tensor(far))
         edges = torch.linspace(0, 1, self._samples[0] + 1).expand(len(rays), -1)
         if jitter is not None:
             edges = edges + (torch.rand(len(rays), 1, generator=jitter) - 0.5) / self._samples[0]
             edges = edges.clamp(0, 1)
         history = []
         for number in range(len(self._samples)):
-            t = _stretch(edges * last + (1 - edges) * first)
+            t = stretch(edges * last + (1 - edges) * first)
             middles, lengths = 0.5 * (t[:, 1:] + t[:, :-1]), t[:, 1:] - t[:, :-1]
             points = origins[:, None] + along[:, None] * middles[..., None]
             if number == len(self._samples) - 1:
@@ -88,7 +88,7 @@ class HashModel(FieldModel):
         history.append((edges, weights))
         alpha = torch.ones(len(rays)) if self._closed else weights.sum(-1)
         guide = _moments(history[:-1]) if torch.is_grad_enabled() and len(history) > 1 else None
-        return Traced(rgb, alpha, (weights * middles / stretch).sum(-1), guide), history
+        return Traced(rgb, alpha, (weights * middles / length).sum(-1), guide), history
 
     def at(self, points: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """(S,) density and (S, 3) colour at points in the field's axes, seen along unit directions."""
@@ -153,8 +153,7 @@ class HashModel(FieldModel):
         """Field axes to the grid's unit cube."""
         if self.geometry["contraction"] == "none":
             return (points - self._box[0]) / (self._box[1] - self._box[0])
-        size = points.abs().amax(-1, keepdim=True).clamp(min=1)
-        return (points / size * (2 - 1 / size) + 2) / 4
+        return (contract(points) + 2) / 4
 
     def _checked(self, name: str, geometry: Mapping[str, Any]) -> Levels:
         levels = levels_of(geometry)
@@ -188,15 +187,6 @@ def _moments(proposals: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         s = 0.5 * (edges[:, 1:] + edges[:, :-1])
         total.append(torch.stack([weights.sum(-1), (weights * s).sum(-1), (weights * s * s).sum(-1)], -1))
     return torch.stack(total).sum(0)
-
-
-def _squeeze(t: Tensor) -> Tensor:
-    """Distance to spacing: linear up to one unit, then in disparity."""
-    return torch.where(t < 1, t / 2, 1 - 1 / (2 * t))
-
-
-def _stretch(s: Tensor) -> Tensor:
-    return torch.where(s < 0.5, 2 * s, 1 / (2 - 2 * s))
 
 
 def _weights(density: Tensor, lengths: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from gscompress.renderers.volume_math import (
     squeeze,
     stretch,
     to_ndc,
+    waves,
 )
 
 SHADINGS = ("MLP_Fea", "MLP", "SH", "RGB")
@@ -203,16 +204,10 @@ class PlanesModel(FieldModel):
             return torch.relu(0.5 + (features.reshape(len(features), 3, basis.shape[1]) * signed[:, None]).sum(-1))
         x = [features, views]
         if shading == "MLP_Fea" and self._feature:
-            x.append(_waves(features, self._feature))
+            x.append(waves(features, self._feature))
         if self._view:
-            x.append(_waves(views, self._view))
+            x.append(waves(views, self._view))
         hidden = torch.cat(x, -1)
         for number in range(2):
             hidden = torch.relu(self.linear(f"head.{number}", hidden))
         return torch.sigmoid(self.linear("head.2", hidden))
-
-
-def _waves(x: Tensor, frequencies: int) -> Tensor:
-    """TensoRF's order: all sines, then all cosines, the frequencies of one value side by side."""
-    angles = (x[..., None] * 2.0 ** torch.arange(frequencies)).flatten(1)
-    return torch.cat([torch.sin(angles), torch.cos(angles)], -1)

@@ -115,6 +115,13 @@ def fourier(x: Tensor, frequencies: int) -> Tensor:
     return torch.cat(parts, -1)
 
 
+def waves(x: Tensor, frequencies: int) -> Tensor:
+    """(S, C) to (S, 2 C frequencies) in the order of TensoRF and DVGO: all sines, then all cosines, the frequencies of
+    one value side by side."""
+    angles = (x[..., None] * 2.0 ** torch.arange(frequencies)).flatten(1)
+    return torch.cat([torch.sin(angles), torch.cos(angles)], -1)
+
+
 _SH = (0.28209479177387814, 0.4886025119029199, 1.0925484305920792, 0.9461746957575601, 0.31539156525252)
 
 

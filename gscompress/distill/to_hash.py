@@ -14,7 +14,8 @@ from gscompress.camera import Camera
 from gscompress.distill.lessons import Lessons
 from gscompress.distill.students import Student, unbounded
 from gscompress.field import Field
-from gscompress.field_training import Plan, _fresh
+from gscompress.field_training import Plan
+from gscompress.field_training import fresh as fresh_grid
 from gscompress.renderers.field_hash import proposal_loss
 from gscompress.renderers.field_points import HashPoints
 from gscompress.renderers.volume_math import Rays
@@ -27,7 +28,7 @@ class HashStudent(Student):
     def fresh(
         self, teacher: Field, taught: Lessons, cameras: Sequence[Camera], side: int, rng: np.random.Generator
     ) -> Field:
-        field = _fresh(cameras, Plan(seed=int(rng.integers(1 << 31))))
+        field = fresh_grid(cameras, Plan(seed=int(rng.integers(1 << 31))))
         if unbounded(teacher):
             world = np.asarray(teacher.spec.geometry["world"])
         else:
