@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gscompress.errors import UsageError
 
 Array = npt.NDArray[Any]
-Kind = Literal["mlp", "hash_grid", "planes", "voxels"]
+Kind = Literal["mlp", "hash_grid", "planes", "voxels", "feature_voxels"]
 KINDS: tuple[str, ...] = get_args(Kind)
 _TYPES = ("float32", "bool", "int32")
 

@@ -26,7 +26,7 @@ from gscompress.renderers.volume_math import Rays, Traced, rays_of
 
 GUIDE = 0.25
 """Weight of the sampling network's own picture: its errors move samples, they do not colour pixels."""
-_RAYS = {"hash_grid": 256, "voxels": 512}
+_RAYS = {"hash_grid": 256, "voxels": 512, "feature_voxels": 512}
 """Per backward pass, where the gradient of all entries costs more than tracing; 64 for other fields."""
 _TEACHER = 65536  # rays that a field's own pictures are made of, to be trained against
 

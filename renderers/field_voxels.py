@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -13,19 +15,17 @@ _MOST_SAMPLES = 4096
 _SIGNS = (1, -1, 1, -1, 1, -1, 1, -1, 1)  # from the basis of ``harmonics`` to that of 3DGS
 
 
-class VoxelModel(FieldModel):
-    """geometry: box, the grid's corners; bands; step, between samples, in cells; white; world, as for hash grids."""
+class SparseGrid(FieldModel):
+    """Values at the voxels of a mask, in a box, mixed trilinearly; where no voxel is near, there is nothing."""
 
-    def prepare(self) -> None:
-        g = self.geometry
+    def _lay_out(self) -> int:
+        """Find rows by place; returns how many voxels there are."""
         mask = self.tensors["mask"]
+        if mask.ndim != 3 or min(mask.shape) < 1:
+            raise ValueError(f"a mask of {tuple(mask.shape)}")
         self._size = torch.tensor(mask.shape)
+        self._low, self._high = torch.tensor(self.geometry["box"], dtype=torch.float32)
         count = int(mask.sum())
-        self._bands = int(g["bands"])
-        if self.tensors["density"].shape != (count,) or self.tensors["sh"].shape != (count, 3 * self._bands):
-            raise ValueError(f"{count} voxels of {self._bands} bands")
-        self._low, high = torch.tensor(g["box"], dtype=torch.float32)
-        self._cell = (high - self._low) / self._size
         links = torch.full(tuple(n + 1 for n in mask.shape), -1, dtype=torch.long)
         links[:-1, :-1, :-1][mask] = torch.arange(count)
         self._links = links
@@ -36,8 +36,60 @@ class VoxelModel(FieldModel):
                     shifted = links[dx : dx + mask.shape[0], dy : dy + mask.shape[1], dz : dz + mask.shape[2]]
                     alive |= shifted >= 0
         self._alive = alive
+        return count
+
+    @abstractmethod
+    def _place(self, points: Tensor) -> Tensor:
+        """Points (…, 3) in units of voxels, whole numbers where their values sit."""
+
+    def _counts(self, points: Tensor) -> Tensor | bool:
+        """Which points (…, 3) are worth a look, by anything but the mask."""
+        return True
+
+    def _live(self, points: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Where among (…, 3) points of the field's axes there is something; rows and shares (S, 8) of the voxels."""
+        place = self._place(points)
+        corner = place.floor().long()
+        inside = ((corner >= 0) & (corner < self._size)).all(-1) & self._counts(points)
+        x, y, z = corner.clamp(min=0).minimum(self._size - 1).unbind(-1)
+        live = torch.nonzero(inside & self._alive[x, y, z], as_tuple=True)
+        return live, *self._corners(corner[live], place[live])
+
+    def _entry(self, origins: Tensor, along: Tensor) -> Tensor:
+        """(R,) distance at which rays enter the box, zero from within."""
+        slope = 1 / torch.where(along.abs() < 1e-9, torch.full_like(along, 1e-9), along)
+        first, second = (self._low - origins) * slope, (self._high - origins) * slope
+        return torch.minimum(first, second).amax(-1).clamp(min=0)
+
+    def _corners(self, corner: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, 8) rows of the voxels around (-1: none) and their trilinear shares."""
+        share = place - corner
+        rows, shares = [], []
+        for dx in (0, 1):
+            for dy in (0, 1):
+                for dz in (0, 1):
+                    rows.append(self._links[corner[:, 0] + dx, corner[:, 1] + dy, corner[:, 2] + dz])
+                    axes = [share[:, k] if d else 1 - share[:, k] for k, d in enumerate((dx, dy, dz))]
+                    shares.append(axes[0] * axes[1] * axes[2])
+        return torch.stack(rows, -1), torch.stack(shares, -1)
+
+    def _taken(self, name: str, rows: Tensor) -> Tensor:
+        """Values of rows, zero for -1."""
+        values = self.tensors[name][rows.clamp(min=0)]
+        return values * (rows >= 0).reshape(*rows.shape, *[1] * (values.ndim - rows.ndim))
+
+
+class VoxelModel(SparseGrid):
+    """geometry: box, the grid's corners; bands; step, between samples, in cells; white; world, as for hash grids."""
+
+    def prepare(self) -> None:
+        g = self.geometry
+        count, self._bands = self._lay_out(), int(g["bands"])
+        if self.tensors["density"].shape != (count,) or self.tensors["sh"].shape != (count, 3 * self._bands):
+            raise ValueError(f"{count} voxels of {self._bands} bands")
+        self._cell = (self._high - self._low) / self._size
         self._step = float(g["step"]) * float(self._cell.min())
-        reach = float(((high - self._low) ** 2).sum() ** 0.5)
+        reach = float(((self._high - self._low) ** 2).sum() ** 0.5)
         self._samples = min(int(reach / self._step) + 1, _MOST_SAMPLES)
         world = torch.tensor(g.get("world", torch.eye(4)[:3].tolist()), dtype=torch.float32)
         self._turn, self._move = world[:, :3], world[:, 3]
@@ -70,38 +122,8 @@ class VoxelModel(FieldModel):
         along = torch.nn.functional.normalize(views[live] @ self._turn.T, dim=-1)
         return density, rgb.index_put(live, self._colour(rows, shares, along))
 
-    def _live(self, points: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
-        """Where among (…, 3) points of the field's axes there is something; rows and shares (S, 8) of the voxels."""
-        place = (points - self._low) / self._cell - 0.5
-        corner = place.floor().long()
-        inside = ((corner >= 0) & (corner < self._size)).all(-1)
-        x, y, z = corner.clamp(min=0).minimum(self._size - 1).unbind(-1)
-        live = torch.nonzero(inside & self._alive[x, y, z], as_tuple=True)
-        return live, *self._corners(corner[live], place[live])
-
-    def _entry(self, origins: Tensor, along: Tensor) -> Tensor:
-        """(R,) distance at which rays enter the box, zero from within."""
-        high = self._low + self._cell * self._size
-        slope = 1 / torch.where(along.abs() < 1e-9, torch.full_like(along, 1e-9), along)
-        first, second = (self._low - origins) * slope, (high - origins) * slope
-        return torch.minimum(first, second).amax(-1).clamp(min=0)
-
-    def _corners(self, corner: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-        """(S, 8) rows of the voxels around (-1: none) and their trilinear shares."""
-        share = place - corner
-        rows, shares = [], []
-        for dx in (0, 1):
-            for dy in (0, 1):
-                for dz in (0, 1):
-                    rows.append(self._links[corner[:, 0] + dx, corner[:, 1] + dy, corner[:, 2] + dz])
-                    axes = [share[:, k] if d else 1 - share[:, k] for k, d in enumerate((dx, dy, dz))]
-                    shares.append(axes[0] * axes[1] * axes[2])
-        return torch.stack(rows, -1), torch.stack(shares, -1)
-
-    def _taken(self, name: str, rows: Tensor) -> Tensor:
-        """Values of rows, zero for -1."""
-        values = self.tensors[name][rows.clamp(min=0)]
-        return values * (rows >= 0).reshape(*rows.shape, *[1] * (values.ndim - rows.ndim))
+    def _place(self, points: Tensor) -> Tensor:
+        return (points - self._low) / self._cell - 0.5
 
     def _colour(self, rows: Tensor, shares: Tensor, views: Tensor) -> Tensor:
         mixed = (self._taken("sh", rows) * shares[..., None]).sum(1).reshape(-1, 3, self._bands)

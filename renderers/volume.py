@@ -18,6 +18,7 @@ _HERE = "gscompress.renderers"
 _MODELS = {
     "mlp": f"{_HERE}.field_mlp:MlpModel",
     "voxels": f"{_HERE}.field_voxels:VoxelModel",
+    "feature_voxels": f"{_HERE}.field_feature_voxels:FeatureVoxelModel",
     "hash_grid": f"{_HERE}.field_hash:HashModel",
     "planes": f"{_HERE}.field_planes:PlanesModel",
 }

@@ -156,3 +156,38 @@ def planes_field(
         geometry |= {"box": [[-2.0] * 3, [2.0] * 3], "near": 0.05, "far": 1000.0, "white": False, "scale": 1.0}
         geometry |= {"contraction": contraction, "samples": [16, 12], "world": world, "faint": 1e-5}
     return Field(tensors, Spec("planes", "tensorf" if contraction == "none" else "planes", geometry))
+
+
+def feature_voxel_field(seed: int = 0, shaded: bool = True, direct: bool = False, dense: bool = True) -> Field:
+    """A DVGO-type ball in a grid whose sides differ; with ``dense`` every voxel is there, else those near the ball."""
+    rng = np.random.default_rng(seed)
+    sides, box = (11, 12, 14), [[-1.0, -1.125, -1.25], [1.0, 1.125, 1.375]]
+    axes = [np.linspace(low, high, n) for low, high, n in zip(*box, sides)]
+    place = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+    radius = np.sqrt((place**2).sum(-1))
+    channels = 7 if shaded else 3
+    density = np.clip(60 * (0.75 - radius), -25, 25) + rng.normal(0, 0.5, sides)
+    turn = rng.normal(0, 1.5, (3, channels))
+    features = np.sin(2 * place @ turn) * 2 + rng.normal(0, 0.1, (*sides, channels))
+    mask = np.ones(sides, bool) if dense else radius < 1.05
+    tensors = {"mask": mask, "density": density[mask].astype(np.float32), "features": features[mask].astype(np.float32)}
+    if shaded:
+        inputs = channels - (0 if direct else 3) + 3 + 6 * 2
+        for k, (width, inner) in enumerate(((16, inputs), (16, 16), (3, 16))):
+            tensors |= layer(rng, f"head.{k}", width, inner, 2)
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in (7, 8, 9)), indexing="ij")
+    tensors["occupancy"] = x * x + y * y + z * z < 1.6
+    span = np.diff(np.array(box), axis=0)[0]
+    geometry = {
+        "box": box,
+        "voxels": int(np.ceil(np.prod(span) * np.max(np.array(sides) / span) ** 3)),
+        "base_voxels": 900,
+        "shift": float(np.float32(-4.5951)),
+        "empty": float(np.float32(-15 - float(np.float32(-4.5951)))),
+        "step": 0.5,
+        "faint": 1e-4,
+        "direct": direct,
+        "frequencies": 2,
+        "white": True,
+    }
+    return Field(tensors, Spec("feature_voxels", "dvgo", geometry), {"step": 20000})

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 JUDGED = (24, 50, 50)
 """Generated views that a field is compressed by, and their size: rays are drawn from them."""
-RAYS = {"mlp": (4096, 768), "hash_grid": (65536, 6144), "planes": (32768, 6144), "voxels": (65536, 6144)}
+RAYS = {
+    "mlp": (4096, 768),
+    "hash_grid": (65536, 6144),
+    "planes": (32768, 6144),
+    "voxels": (65536, 6144),
+    "feature_voxels": (65536, 6144),
+}
 """Rays that sensitivities and errors are measured with: a table of many entries needs many to be seen at all."""
 MOST_PIXELS = 2_000_000
 """Of all views of a dataset together: larger ones are looked at from the same places at a smaller size."""

@@ -13,6 +13,7 @@ FIELD_CODECS: Registry[type[FieldCodec]] = Registry(
     {
         "mlp": f"{_HERE}.mlp:MlpCodec",
         "voxels": f"{_HERE}.voxels:VoxelsCodec",
+        "feature_voxels": f"{_HERE}.feature_voxels:FeatureVoxelsCodec",
         "hash_grid": f"{_HERE}.hash_grid:HashGridCodec",
         "planes": f"{_HERE}.planes:PlanesCodec",
     },

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gscompress.codecs import bit_arrays, matrices, plane_blocks
+from gscompress.codecs.error_shares import ErrorShares
 from gscompress.codecs.field_codec import FieldCodec, FieldContext, Shapes
 from gscompress.codecs.matrices import F64, Quantized
 from gscompress.codecs.mlp import augmented, augmented_shape, layer_names, separated
@@ -22,9 +23,6 @@ from gscompress.errors import UnreadableError, UsageError
 from gscompress.field import Array, Field, Spec
 from gscompress.field_statistics import Statistics
 
-_ROUNDS = 5
-_CLOSE = 0.25  # decibels above the aim
-_FARTHEST = 12.0  # decibels that one trial corrects at most
 _SHARES = {"planes": 0.8, "lines": 0.1, "networks": 0.1}
 _Part = Blocks | Quantized
 
@@ -86,55 +84,19 @@ def _separated(shapes: Mapping[str, Any], name: str, matrix: Quantized) -> dict[
     return {name: np.ascontiguousarray(values.T)} if name in shapes else separated(shapes, name, values)
 
 
-class _Parts:
+class _Parts(ErrorShares[_Part]):
     """Rounds planes, lines and networks at costs of their own."""
 
     def __init__(self, field: Field, ctx: FieldContext, names: Mapping[str, list[str]]) -> None:
-        self._field, self._ctx, self._names = field, ctx, names
+        super().__init__(field, ctx, names, _SHARES)
         self._statistics = _blind(field, names) if ctx.judge is None else ctx.judge.statistics(field, ctx.log)
-
-    def run(self, target: float) -> dict[str, _Part]:
-        """Every part, rounded so that the pictures' squared error is the target."""
-        judge = self._ctx.judge
-        if judge is None:
-            return self._rounded(dict.fromkeys(self._names, target))
-        sizes = {group: sum(self._size(name) for name in names) for group, names in self._names.items()}
-        costs: dict[str, float] = {}
-        with self._ctx.log.phase("share out the error", len(sizes)) as tick:
-            for group, size in sizes.items():
-                share = _SHARES[group] * target
-                costs |= self._search({group: share / max(size, 1)}, share, 1.0, judge.squared_error)[0]
-                tick(1)
-        with self._ctx.log.phase("all parts together"):
-            return self._search(costs, target, _CLOSE, judge.lost)[1]
-
-    def _size(self, name: str) -> int:
-        return sum(a.size for n, a in self._field.tensors.items() if n in (name, f"{name}.weight", f"{name}.bias"))
-
-    def _search(
-        self, costs: dict[str, float], target: float, close: float, measure: Any
-    ) -> tuple[dict[str, float], dict[str, _Part]]:
-        """Scale the costs of these groups until rounding them makes an error within ``close`` dB below the target."""
-        best: tuple[bool, float, dict[str, float], dict[str, _Part]] | None = None
-        for _ in range(_ROUNDS):
-            parts = self._rounded(costs)
-            error = measure(self._field, self._decoded(parts))
-            off = float(10 * np.log10(target / max(error, target * 1e-6)))
-            if best is None or (off < 0, abs(off)) < best[:2]:
-                best = off < 0, abs(off), costs, parts
-            if 0 <= off < close:
-                break
-            factor = 10 ** ((np.clip(off, -_FARTHEST, _FARTHEST) - close / 2) / 10)
-            costs = {group: cost * factor for group, cost in costs.items()}
-        assert best is not None
-        return best[2:]
 
     def _rounded(self, costs: Mapping[str, float]) -> dict[str, _Part]:
         tensors, known = self._field.tensors, self._statistics
         out: dict[str, _Part] = {}
         for group, cost in costs.items():
             step = (12 * cost) ** 0.5
-            for name in self._names[group]:
+            for name in self._groups[group]:
                 if group == "planes":
                     out[name] = plane_blocks.quantize(tensors[name], known.squares[name], cost)
                 elif group == "lines":

@@ -36,12 +36,12 @@ _ROUNDS, _CLOSE = 5, 0.3
 _PRUNED = 0.3  # of the error is for pruning
 _HALVINGS = 8
 _SAMPLE = 40_000  # voxels that the codebook is trained with
-_BITS = 10  # per coordinate, of 30 that the tree has
+BITS = 10  # per coordinate, of 30 that the tree has
 _HEAD = struct.Struct("<4hH")  # quarter octaves of the steps: density, base, view colour, codebook; number of codes
 _WORTH = 6.0  # times the cost of rounding, from which the error of a code makes values of its own worth their bits
-_COARSER, _PRICE = 2.0, math.log(2) / 12  # as for hash tables (``tables``): squared steps, and squared steps per bit
-_LAMBDA = 12 * _COARSER * _PRICE  # squared error per bit, in costs per value
-_LARGEST = 1 << 22
+COARSER, PRICE = 2.0, math.log(2) / 12  # as for hash tables (``tables``): squared steps, and squared steps per bit
+_LAMBDA = 12 * COARSER * PRICE  # squared error per bit, in costs per value
+LARGEST = 1 << 22
 _LEAST = 0.02  # of the mean sensitivity
 _OWN = 0  # the index of voxels with a view-dependent colour of their own
 
@@ -67,7 +67,7 @@ class VoxelsCodec(FieldCodec):
         return _pruned(field, ctx.judge, ctx.judge.statistics(field, ctx.log), _PRUNED * 10 ** (-self.aim / 10))
 
     def encode(self, field: Field, ctx: FieldContext) -> Iterator[Chunk]:
-        if max(field.tensors["mask"].shape) > 1 << _BITS or not 1 <= self.codes < 1 << 15:
+        if max(field.tensors["mask"].shape) > 1 << BITS or not 1 <= self.codes < 1 << 15:
             raise UsageError("the voxels codec holds grids of at most 1024 cells a side and 32767 codes")
         parts = _Parts(field, self, ctx)
         yield Chunk("BASE", 0, parts.search(10 ** (-self.aim / 10) * (1 - _PRUNED)))
@@ -76,7 +76,7 @@ class VoxelsCodec(FieldCodec):
         bands, count = int(spec.geometry["bands"]), shapes["density"][1][0]
         out: dict[str, Array] = {}
         for chunk in chunks:
-            cells = _unpack_cells(chunk.streams, count, shapes["mask"][1])
+            cells = unpack_cells(chunk.streams, count, shapes["mask"][1])
             density, sh = _unpack_values(chunk.streams, cells, bands)
             mask = np.zeros(shapes["mask"][1], bool)
             mask[tuple(cells.T)] = True
@@ -100,7 +100,7 @@ def _pruned(field: Field, judge: Judge, statistics: Statistics, allowed: float) 
     low, high, best = 0, len(order), field
     for _ in range(_HALVINGS):
         middle = (low + high) // 2
-        trial = _without(field, order[:middle])
+        trial = without(field, order[:middle])
         if middle > low and judge.squared_error(field, trial) <= allowed:
             low, best = middle, trial
         else:
@@ -110,11 +110,16 @@ def _pruned(field: Field, judge: Judge, statistics: Statistics, allowed: float) 
 
 def _guarded(sensitivity: F64, density: Array, mask: Array) -> F64:
     """Densities below zero have no gradient, but carve the surface next to them: they count as those around do."""
+    return np.where(density < 0, np.maximum(sensitivity, neighbourhood(sensitivity, mask)), sensitivity)
+
+
+def neighbourhood(values: F64, mask: Array) -> F64:
+    """(N,) means of values (N,) over the up to 27 voxels around each voxel of a mask, itself among them."""
     dense, near = np.zeros(mask.shape), mask.astype(np.float64)
-    dense[mask] = sensitivity
+    dense[mask] = values
     for axis in range(3):
         dense, near = _summed(dense, axis), _summed(near, axis)
-    return np.where(density < 0, np.maximum(sensitivity, dense[mask] / near[mask]), sensitivity)
+    return dense[mask] / near[mask]
 
 
 def _summed(x: F64, axis: int) -> F64:
@@ -126,13 +131,13 @@ def _summed(x: F64, axis: int) -> F64:
     return out
 
 
-def _without(field: Field, rows: I64) -> Field:
+def without(field: Field, rows: I64) -> Field:
     kept = np.ones(len(field.tensors["density"]), bool)
     kept[rows] = False
     mask = field.tensors["mask"].copy()
     mask[mask] = kept
-    tensors = {"mask": mask, "density": field.tensors["density"][kept], "sh": field.tensors["sh"][kept]}
-    return replace(field, tensors=tensors)
+    rows = {name: field.tensors[name][kept] for name in ("density", "sh", "features") if name in field.tensors}
+    return replace(field, tensors={**field.tensors, "mask": mask, **rows})
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ class _Parts:
         self._field, self._codec, self._ctx = field, codec, ctx
         self._bands = int(field.spec.geometry["bands"])
         cells = np.argwhere(field.tensors["mask"]).astype(np.int64)
-        self._order = morton_order(cells << (30 - _BITS))
+        self._order = morton_order(cells << (30 - BITS))
         self._cells = cells[self._order]
         density, sh = field.tensors["density"][self._order], field.tensors["sh"][self._order]
         self._base, self._view = _split(density.astype(np.float64), sh.astype(np.float64), self._bands)
@@ -169,13 +174,8 @@ class _Parts:
         density = _guarded(statistics.squares["density"], tensors["density"], tensors["mask"])[self._order]
         sh = statistics.squares["sh"][self._order]
         base, view = _split(density, sh, self._bands)
-        self._h_base, view = self._spread(base), self._spread(view)
+        self._h_base, view = spread_around(base, self._near), spread_around(view, self._near)
         self._h_view = view.mean(1) if view.shape[1] else self._h_base[:, 1]
-
-    def _spread(self, sensitivity: F64) -> F64:
-        """(N, C) sensitivities: what no sampled ray met is as sensitive as its neighbours, and never quite free."""
-        around = np.where(self._near[:, :, None] >= 0, sensitivity[self._near], 0.0).mean(1)
-        return np.maximum(np.maximum(sensitivity, around), _LEAST * sensitivity.mean(0))
 
     def _indices(self, cost: float) -> tuple[F64, I64, F64]:
         """Codes (K, D), the most frequent ones first, and for every voxel its code and what that costs in error."""
@@ -208,23 +208,23 @@ class _Parts:
                 break
             cost *= 10 ** ((np.clip(off, -12, 12) - _CLOSE / 2) / 10)
         assert best is not None
-        return _pack_cells(self._cells) | _pack_values(best[2], self._cells)
+        return pack_cells(self._cells) | _pack_values(best[2], self._cells)
 
     def _rounded(self, cost: float) -> _Rounded:
         codes, nearest, error = self._indices(cost)
         mean = [self._h_base[:, 0].mean(), self._h_base[:, 1:].mean(), self._h_view.mean()]
-        steps = [_quarters(12 * _COARSER * cost / max(float(m), 1e-30)) for m in mean]
+        steps = [quarters(12 * COARSER * cost / max(float(m), 1e-30)) for m in mean]
         four = (steps[0], steps[1], steps[2], steps[2] - 4)  # codes are shared: they are worth finer steps
-        sizes = np.array([_step(four[0]), *[_step(four[1])] * 3])
+        sizes = np.array([step_of(four[0]), *[step_of(four[1])] * 3])
         judged = self._ctx.judge is not None
         alone = error > _WORTH * cost * self._view.shape[1] if judged else np.zeros(len(error), bool)
         if not self._view.shape[1]:
             alone[:] = True
         alone[np.argsort(-error, kind="stable")[: int(self._codec.keep * len(alone))]] = True
-        weights = self._h_base * sizes**2 / (12 * _COARSER * cost)
-        base = follow(np.clip(self._base / sizes, -_LARGEST, _LARGEST), weights, self._near, _PRICE if judged else 0.0)
-        own, book = self._view[alone] / _step(four[2]), codes / _step(four[3])
-        symbols = [np.clip(np.rint(x), -_LARGEST, _LARGEST).astype(np.int64) for x in (own, book)]
+        weights = self._h_base * sizes**2 / (12 * COARSER * cost)
+        base = follow(np.clip(self._base / sizes, -LARGEST, LARGEST), weights, self._near, PRICE if judged else 0.0)
+        own, book = self._view[alone] / step_of(four[2]), codes / step_of(four[3])
+        symbols = [np.clip(np.rint(x), -LARGEST, LARGEST).astype(np.int64) for x in (own, book)]
         return _Rounded(four, base, np.where(alone, _OWN, nearest + 1), symbols[0], symbols[1])
 
     def _decoded(self, rounded: _Rounded) -> Field:
@@ -234,11 +234,17 @@ class _Parts:
         return Field(tensors, self._field.spec)
 
 
-def _quarters(square: float) -> int:
+def spread_around(sensitivity: F64, near: npt.NDArray[np.int32]) -> F64:
+    """(N, C) sensitivities: what no sampled ray met is as sensitive as its neighbours, and never quite free."""
+    around = np.where(near[:, :, None] >= 0, sensitivity[near], 0.0).mean(1)
+    return np.maximum(np.maximum(sensitivity, around), _LEAST * sensitivity.mean(0))
+
+
+def quarters(square: float) -> int:
     return int(np.clip(round(2 * math.log2(max(square, 1e-30))), -200, 200))
 
 
-def _step(quarters: int) -> float:
+def step_of(quarters: int) -> float:
     return float(quarter_octaves(np.array([quarters]))[0])
 
 
@@ -250,7 +256,7 @@ def _split(density: F64, sh: F64, bands: int) -> tuple[F64, F64]:
 
 def _values(rounded: _Rounded, bands: int) -> tuple[Array, Array]:
     """(N,) densities and (N, 3 bands) SH in storage order."""
-    steps = [_step(k) for k in rounded.steps]
+    steps = [step_of(k) for k in rounded.steps]
     view = np.zeros((len(rounded.index), 3 * (bands - 1)))
     own = rounded.index == _OWN
     if bands > 1:
@@ -260,14 +266,14 @@ def _values(rounded: _Rounded, bands: int) -> tuple[Array, Array]:
     return (rounded.base[:, 0] * steps[0]).astype(np.float32), sh.reshape(-1, 3 * bands).astype(np.float32)
 
 
-def _pack_cells(cells: I64) -> dict[str, bytes]:
-    tree, known = encode_tree(cells << (30 - _BITS))
-    return {"cells": tree, "cells_raw": pack_refinement(cells << (30 - _BITS), known, np.full(len(cells), 3 * _BITS))}
+def pack_cells(cells: I64) -> dict[str, bytes]:
+    tree, known = encode_tree(cells << (30 - BITS))
+    return {"cells": tree, "cells_raw": pack_refinement(cells << (30 - BITS), known, np.full(len(cells), 3 * BITS))}
 
 
-def _unpack_cells(streams: Mapping[str, bytes], count: int, size: tuple[int, ...]) -> I64:
+def unpack_cells(streams: Mapping[str, bytes], count: int, size: tuple[int, ...]) -> I64:
     coordinates, known = decode_tree(streams["cells"], count)
-    whole = unpack_refinement(streams["cells_raw"], coordinates, known, np.full(count, 3 * _BITS)) >> (30 - _BITS)
+    whole = unpack_refinement(streams["cells_raw"], coordinates, known, np.full(count, 3 * BITS)) >> (30 - BITS)
     if len(size) != 3 or (count and (whole >= size).any()):
         raise UnreadableError("a voxel lies outside its grid: the file is corrupt")
     return whole

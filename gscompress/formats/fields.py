@@ -22,6 +22,7 @@ LAYOUTS: Registry[type[FieldLayout]] = Registry(
         "nerf-pytorch": f"{_HERE}.field_nerf:NerfPytorchLayout",
         "nerf-pytorch-yen": f"{_HERE}.field_nerf:YenLayout",
         "plenoxels": f"{_HERE}.field_plenoxels:PlenoxelsLayout",
+        "dvgo": f"{_HERE}.field_dvgo:DvgoLayout",
         "nerfacto": f"{_HERE}.field_nerfstudio:NerfstudioLayout",
         "tensorf": f"{_HERE}.field_tensorf:TensorfLayout",
         "planes": f"{_HERE}.field_tensorf:PlanesLayout",
