@@ -136,8 +136,8 @@ def without(field: Field, rows: I64) -> Field:
     kept[rows] = False
     mask = field.tensors["mask"].copy()
     mask[mask] = kept
-    rows = {name: field.tensors[name][kept] for name in ("density", "sh", "features") if name in field.tensors}
-    return replace(field, tensors={**field.tensors, "mask": mask, **rows})
+    stay = {name: field.tensors[name][kept] for name in ("density", "sh", "features") if name in field.tensors}
+    return replace(field, tensors={**field.tensors, "mask": mask, **stay})
 
 
 @dataclass(frozen=True)
