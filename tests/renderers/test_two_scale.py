@@ -134,3 +134,9 @@ def test_the_verb_draws_with_a_preset(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run([*base, "-o", str(tmp_path / "no"), "--preset", "small"]) == 2
     assert "vq-nerf" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
+
+
+def test_splats_are_drawn_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.ply").write_bytes(b"ply\n")
+    assert run(["render", str(tmp_path / "a.ply"), "-o", str(tmp_path / "out"), "--preset", "vq-nerf"]) == 2
+    assert "radiance fields" in capsys.readouterr().err
