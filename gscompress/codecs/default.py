@@ -43,6 +43,7 @@ from gscompress.tune.targets import targets
 PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
 # Qualities this far apart share pruning and sensitivities in a search; tuned ones more, since tuning takes a minute.
 _CLOSE, _CLOSE_TUNED = 1.5, 8.0
+_CALM = 10.0  # the quality from which on tuning moves in proportion to the steps
 _GEOMETRY_SHARE = 0.5  # of the tuning time goes to the scene as it is, the rest to what the file decodes to
 
 
@@ -84,6 +85,11 @@ class DefaultCodec(Codec):
         decibel = 26 + 0.28 * self.quality + ends
         return float(np.sqrt(12 * 10 ** (-decibel / 10)))
 
+    @property
+    def _rates(self) -> Rates:
+        """Of tuning: what fine steps leave to mend is small, and large moves would only stir it up."""
+        return Rates().times(min(self.step / DefaultCodec(quality=_CALM).step, 1.0))
+
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
         yield from self.plan(scene, ctx).chunks()
 
@@ -104,7 +110,7 @@ class DefaultCodec(Codec):
         """The plan with values that were tuned with the codec in the loop, at the price that bits have on its slope."""
         goals = targets(scene, replace(ctx, photos=()))
         size = float(np.mean([goal.rgb.size for goal in goals]))
-        model = CodedModel(plan, kept, Rates(), price=2 * np.log(2) / 12 * step**2 * size)
+        model = CodedModel(plan, kept, self._rates, price=2 * np.log(2) / 12 * step**2 * size)
         count = steps_in(self.tune * (1 - _GEOMETRY_SHARE), kept, ctx)
         fit(model, goals, ctx, count, loss=squared, title="Tuning what the file decodes to")
         return replace(model.plan(), diffusion=0.0)
@@ -120,7 +126,7 @@ class DefaultCodec(Codec):
         some = glance(ctx)
         kept, felt = prune(scene, some, self.prune * step**2)
         if tune:
-            kept, felt = refine(kept, scene, ctx, steps_in(tune * _GEOMETRY_SHARE, kept, ctx)), None
+            kept, felt = refine(kept, scene, ctx, steps_in(tune * _GEOMETRY_SHARE, kept, ctx), self._rates), None
         importance = assess(kept, some, felt)
         ctx.memo[key] = (scene, self.quality, kept, importance)
         return kept, importance
