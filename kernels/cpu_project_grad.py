@@ -51,6 +51,19 @@ def covariance_grad(s: Any, u: Any, mip: bool) -> Any:
 
 
 @splat_part
+def half_axes_grad(v00: float, v01: float, v11: float, u: Any) -> Any:
+    """dL/dU = 2 V U, six entries, of dL/d covariance V."""
+    return (
+        2 * (v00 * u[0] + v01 * u[3]),
+        2 * (v00 * u[1] + v01 * u[4]),
+        2 * (v00 * u[2] + v01 * u[5]),
+        2 * (v01 * u[0] + v11 * u[3]),
+        2 * (v01 * u[1] + v11 * u[4]),
+        2 * (v01 * u[2] + v11 * u[5]),
+    )
+
+
+@splat_part
 def rotation_grad(r: Any, quats: Any, i: int, out: Any) -> None:
     """dL/dR (nine entries) → gradient of the stored, unnormalised quaternion."""
     w, x, y, z = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
@@ -177,14 +190,7 @@ def project_grad(
         r, scales = orientation(log_scales, quats, i)
         u = half_axes(jw, r, scales)
         v00, v01, v11, gx, gy = covariance_grad(s, u, mip)
-        du = (
-            2 * (v00 * u[0] + v01 * u[3]),
-            2 * (v00 * u[1] + v01 * u[4]),
-            2 * (v00 * u[2] + v01 * u[5]),
-            2 * (v01 * u[0] + v11 * u[3]),
-            2 * (v01 * u[1] + v11 * u[4]),
-            2 * (v01 * u[2] + v11 * u[5]),
-        )
+        du = half_axes_grad(v00, v01, v11, u)
         d_log_scales[i, 0] = u[0] * du[0] + u[3] * du[3]
         d_log_scales[i, 1] = u[1] * du[1] + u[4] * du[4]
         d_log_scales[i, 2] = u[2] * du[2] + u[5] * du[5]

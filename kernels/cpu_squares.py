@@ -14,7 +14,7 @@ import numpy as np
 from gscompress.kernels.cpu_blend_grad import D_RED, SUMS, WEIGHT, H
 from gscompress.kernels.cpu_jit import splat_kernel
 from gscompress.kernels.cpu_project import RED, half_axes, orientation, screen_rows, to_view
-from gscompress.kernels.cpu_project_grad import axes_grad, colour_grad, covariance_grad, position_grad
+from gscompress.kernels.cpu_project_grad import axes_grad, colour_grad, covariance_grad, half_axes_grad, position_grad
 
 SQUARES = 15
 """means (own axes) 3, log_scales 3, turns (own axes) 3, dc 3, logit_opacities, higher sh (mean), contribution."""
@@ -54,14 +54,7 @@ def project_squares(
         r, scales = orientation(log_scales, quats, i)
         u = half_axes(jw, r, scales)
         v00, v01, v11, gx, gy = covariance_grad(s, u, mip)
-        du = (
-            2 * (v00 * u[0] + v01 * u[3]),
-            2 * (v00 * u[1] + v01 * u[4]),
-            2 * (v00 * u[2] + v01 * u[5]),
-            2 * (v01 * u[0] + v11 * u[3]),
-            2 * (v01 * u[1] + v11 * u[4]),
-            2 * (v01 * u[2] + v11 * u[5]),
-        )
+        du = half_axes_grad(v00, v01, v11, u)
         dr, djw = axes_grad(du, jw, r, scales)
         px, py, pz = position_grad(cam, t, jw, djw, gx, gy)
         cx, cy, cz = colour_grad(cam, bands, (mx, my, mz), sh[i], rows[i], s, basis, slope, d_sh)

@@ -94,12 +94,13 @@ def _seen(
     teacher: Field, data: Path | None, cameras: Path | None, width: int | None, log: EventLog
 ) -> tuple[Sequence[Camera], list[Any], list[View]]:
     """Cameras to learn from, their photos if there are any, and views that are held out."""
+    from gscompress.cli.fields import backdrop
     from gscompress.datasets import load_cameras, load_views
     from gscompress.field_views import generate
 
     if data is not None:
-        white = 255 if teacher.spec.geometry.get("white") else 0
-        views = load_views(data, width=width, background=(white,) * 3, log=log)
+        red, green, blue = (round(255 * channel) for channel in backdrop(teacher, (0.0, 0.0, 0.0)))
+        views = load_views(data, width=width, background=(red, green, blue), log=log)
         train = [view for view in views if view.split == "train"]
         return [v.camera for v in train], [v.image for v in train], [v for v in views if v.split == "test"]
     if cameras is None:
@@ -136,17 +137,19 @@ def _scores(teacher: Field, student: Any, test: list[View], log: EventLog) -> di
         return {}
     import numpy as np
 
+    from gscompress.cli.fields import backdrop
     from gscompress.metrics import eight_bit, psnr
     from gscompress.renderers.cpu import CpuRenderer
     from gscompress.renderers.volume import VolumeRenderer
 
-    white = (1.0, 1.0, 1.0) if teacher.spec.geometry.get("white") else (0.0, 0.0, 0.0)
+    behind = backdrop(teacher, (0.0, 0.0, 0.0))
+    of_fields = VolumeRenderer()  # one for all views: it prepares each field once
+    of_student: Any = of_fields if isinstance(student, Field) else CpuRenderer()
     found: dict[str, list[float]] = {"psnr": [], "teacher_psnr": []}
     with log.phase("held-out photos", len(test)) as tick:
         for view in test:
-            for name, thing in (("psnr", student), ("teacher_psnr", teacher)):
-                engine: Any = VolumeRenderer() if isinstance(thing, Field) else CpuRenderer()
-                picture = eight_bit(engine.render(thing, view.camera, background=white).rgb)
+            for name, thing, engine in (("psnr", student, of_student), ("teacher_psnr", teacher, of_fields)):
+                picture = eight_bit(engine.render(thing, view.camera, background=behind).rgb)
                 found[name].append(psnr(view.image, picture))
             tick(1)
     means = {name: round(float(np.mean(values)), 3) for name, values in found.items()}

@@ -40,6 +40,4 @@ def _splats(checkpoint: Path, target: Path, quality: float | None, log: EventLog
 
     scene = formats.read(checkpoint, log)
     ctx = context(api.recipe_for("default", quality=quality), scene, log)
-    with staged(target, force=True) as temporary:
-        temporary.write_bytes(api.compress(scene, "default", quality=quality, ctx=ctx))
-    return target.stat().st_size
+    return api.compress_to_file(scene, target, "default", quality=quality, ctx=ctx, force=True).size

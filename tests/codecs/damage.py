@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from gscompress.codecs.base import Codec
 from gscompress.container.chunk import Chunk
 from gscompress.errors import UnreadableError
 
 
-def refusals(codec: Codec, chunk: Chunk, seed: int) -> int:
-    """How many of 20 damaged copies per stream the codec refuses to decode; the others decode to something."""
+def refusals(decode: Callable[[list[Chunk]], Any], chunk: Chunk, seed: int) -> int:
+    """How many of 20 damaged copies per stream ``decode`` refuses; the others decode to something."""
     rng = np.random.default_rng(seed)
     refused = 0
     for name, data in chunk.streams.items():
@@ -21,7 +23,7 @@ def refusals(codec: Codec, chunk: Chunk, seed: int) -> int:
                 del damaged[int(rng.integers(len(damaged))) :]
             forged = Chunk("BASE", 0, {**chunk.streams, name: bytes(damaged)})
             try:
-                codec.decode_whole([forged])
+                decode([forged])
             except (UnreadableError, ArithmeticError, LookupError, ValueError):
                 refused += 1
     return refused
