@@ -12,9 +12,10 @@ import typer
 from gscompress.atomic import check_target
 from gscompress.cli import console
 from gscompress.cli.options import Force, Json
+from gscompress.distill import STUDENTS
 from gscompress.errors import UsageError
 from gscompress.events import EventLog
-from gscompress.field import KINDS, Field
+from gscompress.field import Field
 
 if TYPE_CHECKING:
     from gscompress.camera import Camera
@@ -54,8 +55,8 @@ def distill(
     from gscompress import formats
     from gscompress.cli import fields
 
-    if to not in (*KINDS, "splats"):
-        raise UsageError(f"--to {to}: fields are distilled to {', '.join(KINDS)} or splats")
+    if to not in (*STUDENTS, "splats"):
+        raise UsageError(f"--to {to}: fields are distilled to {', '.join(STUDENTS)} or splats")
     if not (0 < seconds < 1e6 and 8 <= (side or 128) <= 512 and 64 <= budget <= 10**8):
         raise UsageError("distillation takes up to 1,000,000 seconds, a side of 8 to 512, 64 to 100,000,000 Gaussians")
     if data is not None and cameras is not None:

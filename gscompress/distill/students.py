@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gscompress.camera import Camera
+from gscompress.distill import STUDENTS
 from gscompress.distill.lessons import Lessons
 from gscompress.errors import UsageError
 from gscompress.field import Array, Field
@@ -20,16 +22,8 @@ from gscompress.renderers.field_model import FieldModel
 from gscompress.renderers.field_points import asked
 from gscompress.renderers.volume_math import Rays
 
-_HERE = "gscompress.distill"
-STUDENTS = {
-    "hash_grid": f"{_HERE}.to_hash:HashStudent",
-    "planes": f"{_HERE}.to_planes:PlanesStudent",
-    "voxels": f"{_HERE}.to_voxels:VoxelsStudent",
-    "mlp": f"{_HERE}.to_mlp:MlpStudent",
-}
 
-
-class Student:
+class Student(ABC):
     """side: samples along an axis unless told otherwise. rate: of learning features, net_rate: of networks."""
 
     kind: ClassVar[str]
@@ -42,11 +36,11 @@ class Student:
         self.model: FieldModel = asked(self.field)
         self.model.require_gradients()
 
+    @abstractmethod
     def fresh(
         self, teacher: Field, taught: Lessons, cameras: Sequence[Camera], side: int, rng: np.random.Generator
     ) -> Field:
         """The field before it has learnt anything."""
-        raise NotImplementedError
 
     def groups(self) -> list[dict[str, Any]]:
         """Parameters with their learning rates, for Adam."""

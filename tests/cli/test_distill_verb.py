@@ -37,6 +37,7 @@ def test_a_field_becomes_planes_and_splats(teacher: Path, tmp_path: Path, capsys
     ("options", "message"),
     [
         (["--to", "soup"], "soup"),
+        (["--to", "feature_voxels"], "hash_grid, planes, voxels, mlp or splats"),
         (["--to", "planes", "--seconds", "0"], "seconds"),
         (["--to", "planes", "--side", "4"], "side"),
         (["--to", "splats", "--data", "x", "--cameras", "y"], "--data"),
