@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gscompress.renderers.base import Renderer
 
 T = TypeVar("T")
+NEARBY = "nearby"
+"""Keys of a memo begin with this where encodes at nearby qualities may share what is there: what they come to depends
+on which of them was first."""
 _AT_ONCE = 2  # views: the serial moments of one are filled by the kernels of the other
 
 
@@ -42,6 +45,10 @@ class Context:
     judges: Sequence[Camera] = ()
     memo: dict[Any, Any] = field(default_factory=dict)
     checkpoints: Path | None = None
+
+    def alone(self) -> Context:
+        """The same for an encode that shares nothing with those at nearby qualities."""
+        return replace(self, memo={key: value for key, value in self.memo.items() if key[0] != NEARBY})
 
     def need_renderer(self, who: str) -> Renderer:
         """The renderer, or a UsageError that names the one who needs it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -15,9 +15,10 @@ from gscompress.cli.views import EVERY, Given, context
 from gscompress.codecs.base import Codec
 from gscompress.codecs.default import DEFAULT
 from gscompress.codecs.gscz import decode_last
+from gscompress.comparison import compare
 from gscompress.container.chunk import Chunk
 from gscompress.container.reader import Reader
-from gscompress.context import Context
+from gscompress.context import NEARBY, Context
 from gscompress.errors import UsageError
 from gscompress.events import EventLog
 from gscompress.metrics import eight_bit, psnr
@@ -46,6 +47,20 @@ class DialCodec(Codec):
         return iter(())
 
 
+@dataclass(frozen=True)
+class SharingCodec(DialCodec):
+    """Takes over a third of the size from the encode before it when that was less than 1.5 away, as pruning is."""
+
+    name: ClassVar[str] = "sharing"
+
+    def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
+        known = ctx.memo.get((NEARBY, "dial"), math.inf)
+        if abs(known - self.quality) > 1.5:
+            known = ctx.memo[NEARBY, "dial"] = self.quality
+        size = 1000 * math.exp(self.linear * (0.7 * self.quality + 0.3 * known))
+        yield Chunk("BASE", 0, {"data": bytes(int(size))})
+
+
 CURVES = [(0.05, 0.0), (0.01, 0.0005), (0.09, -0.0004), (0.001, 0.0)]
 
 
@@ -60,6 +75,12 @@ def test_the_size_is_met_from_below(linear: float, square: float, share: float) 
     assert len(data) <= target
     assert len(data) >= 0.98 * min(target, largest)
     assert 0 <= tried.codec.quality <= 100  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("target", [1470, 1560, 1700, 5000])
+def test_a_size_is_met_where_what_nearby_qualities_share_makes_it_jump(target: int) -> None:
+    _, data = aim(blob(1), Recipe("sharing", "", (), SharingCodec(linear=0.2)), target, Context(), 1)
+    assert 0.98 * target <= len(data) <= target
 
 
 def test_a_size_out_of_reach_is_a_usage_error() -> None:
@@ -81,6 +102,19 @@ def test_a_picture_quality_is_met_in_views_that_the_encoder_does_not_see(target:
     decoded = decode_last(Reader(data), EventLog())
     shown = [psnr(*(eight_bit(renderer.render(s, camera).rgb) for s in (scene, decoded))) for camera in judges]
     assert abs(np.mean(shown) - target) <= 2 * PSNR_CLOSE
+
+
+def test_views_that_show_nothing_do_not_count() -> None:
+    scene = blob(300, 1)
+    seen, judges = generate(scene, 6, width=80), generate(scene, 5, width=80, offset=2)
+    away = np.diag([-1.0, 1.0, -1.0, 1.0])
+    blind = [replace(camera, w2c=away @ camera.w2c) for camera in judges]
+    ctx = Context(renderer=CpuRenderer(), cameras=seen, judges=[*judges, *blind])
+    _, data = aim_psnr(scene, DEFAULT, 40.0, ctx, len(scene))
+    decoded = decode_last(Reader(data), EventLog())
+    assert abs(compare(scene, decoded, judges, CpuRenderer()).mean.psnr - 40.0) <= 2 * PSNR_CLOSE
+    with pytest.raises(UsageError, match="none of the 5 cameras"):
+        aim_psnr(scene, DEFAULT, 40.0, replace(ctx, judges=blind), len(scene))
 
 
 def test_a_picture_quality_out_of_reach_is_a_usage_error() -> None:

@@ -29,7 +29,7 @@ from gscompress.codecs.pruning import prune
 from gscompress.codecs.settling import settled
 from gscompress.codecs.skeleton import Part, Skeleton, blank, window
 from gscompress.container.chunk import Chunk
-from gscompress.context import Context
+from gscompress.context import NEARBY, Context
 from gscompress.errors import UnreadableError
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
@@ -43,6 +43,7 @@ from gscompress.tune.targets import targets
 PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
 # Qualities this far apart share pruning and sensitivities in a search; tuned ones more, since tuning takes a minute.
 _CLOSE, _CLOSE_TUNED = 1.5, 8.0
+FEWEST = 1000  # Gaussians per layer on average: below, what every layer has to learn anew costs over 5 % of the file
 _CALM = 10.0  # the quality from which on tuning moves in proportion to the steps
 _GEOMETRY_SHARE = 0.5  # of the tuning time goes to the scene as it is, the rest to what the file decodes to
 
@@ -56,7 +57,8 @@ class DefaultCodec(Codec):
     tune: seconds of self-distillation on two typical cores (counted in steps, so that results repeat).
     settle: rounds in which colours move until their rounding looks right, without tuning; without them, or renders,
     diffusion: share of an SH coefficient's rounding error that the next Gaussian makes up for.
-    layers: in how many steps of importance the Gaussians come, for a progressive file.
+    layers: in how many steps of importance the Gaussians come at most, for a progressive file; in fewer where there
+    would be under a thousand in each.
     part: most Gaussians that are coded as one unit.
     """
 
@@ -99,7 +101,8 @@ class DefaultCodec(Codec):
         tune = self.tune if ctx.renderer is not None and ctx.cameras else 0.0
         step = self.step / np.sqrt(max(len(scene), 1) * PARAMETERS)
         kept, importance = self._reduced(scene, ctx, tune, step)
-        plan = Plan.make(kept.splats, importance, step, diffusion=self.diffusion, part=self.part, layers=self.layers)
+        layers = min(self.layers, max(len(kept) // FEWEST, 1))
+        plan = Plan.make(kept.splats, importance, step, diffusion=self.diffusion, part=self.part, layers=layers)
         if tune and len(kept):
             return self._tuned(plan, scene, kept, ctx, step)
         if self.settle and ctx.renderer is not None and ctx.cameras and len(kept):
@@ -118,7 +121,7 @@ class DefaultCodec(Codec):
     def _reduced(self, scene: Scene, ctx: Context, tune: float, step: float) -> tuple[Scene, Importance]:
         """The Gaussians that stay, tuned, and what they are worth. A search over qualities reuses those of one close
         by."""
-        key = ("reduced", self.prune, tune)
+        key = (NEARBY, "reduced", self.prune, tune)
         if key in ctx.memo:
             of, quality, kept, importance = ctx.memo[key]
             if of is scene and abs(quality - self.quality) <= (_CLOSE_TUNED if tune else _CLOSE):
@@ -220,7 +223,7 @@ SMALL = Recipe(
 )
 PROGRESSIVE = Recipe(
     "progressive",
-    "default in three layers of importance, for streaming: every prefix shows the whole scene",
+    "default in up to three layers of importance, for streaming: every level shows the whole scene",
     (Clean(),),
     DefaultCodec(layers=3),
 )

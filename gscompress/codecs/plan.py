@@ -119,10 +119,12 @@ def _classes(importance: F64) -> tuple[I64, float]:
 
 
 def _layers(importance: Importance, layers: int) -> npt.NDArray[np.int64]:
-    """(N,) which layer a Gaussian belongs to: equal shares by what it adds to the picture, the most important first."""
+    """(N,) which layer a Gaussian belongs to, by what it adds to the picture: the most important first, and few,
+    so that a picture is there early; every layer holds twice as many as the one before."""
     rank = np.empty(len(importance.shape), np.int64)
     rank[np.argsort(-(importance.shape + importance.colour), kind="stable")] = np.arange(len(rank))
-    return rank * layers // max(len(rank), 1)
+    ends = len(rank) * (2 ** np.arange(1, layers + 1) - 1) // (2**layers - 1)
+    return np.searchsorted(ends, rank, side="right")
 
 
 def _cuts(counts: npt.NDArray[Any], part: int) -> tuple[tuple[slice, ...], ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gscompress import formats
+from gscompress.codecs import default
 from gscompress.codecs.default import DefaultCodec
 from gscompress.codecs.importance import assess, by_looks
 from gscompress.codecs.pruning import prune, with_floor
@@ -55,6 +57,13 @@ def test_quality_is_monotone_in_size_and_picture(scene: Scene, ctx: Context, ren
     assert points[-1][1] > points[0][1] + 6
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers of a toy scene, which would go without."""
+    monkeypatch.setattr(default, "FEWEST", 10)
+
+
+@pytest.mark.usefixtures("few")
 def test_every_level_shows_a_better_picture(scene: Scene, ctx: Context) -> None:
     codec = DefaultCodec(quality=80.0, layers=3)
     chunks = list(codec.encode(scene, replace(ctx, memo={})))
@@ -68,6 +77,20 @@ def test_every_level_shows_a_better_picture(scene: Scene, ctx: Context) -> None:
     assert np.array_equal(whole.splats.means, levels[-1].splats.means)
 
 
+@pytest.mark.usefixtures("few")
+def test_layers_double(scene: Scene) -> None:
+    plans = [DefaultCodec(layers=n, renders=False).plan(scene, Context()) for n in (1, 2, 3)]
+    counts = [[sum(part.stop - part.start for part in layer) for layer in plan.layers] for plan in plans]
+    assert [sum(one) for one in counts] == [len(scene)] * 3
+    assert [len(one) for one in counts] == [1, 2, 3]
+    assert all(abs(b - 2 * a) <= 2 for one in counts for a, b in pairwise(one))
+
+
+def test_small_scenes_have_fewer_layers(scene: Scene) -> None:
+    assert len(DefaultCodec(layers=3, renders=False).plan(scene, Context()).layers) == 1
+
+
+@pytest.mark.usefixtures("few")
 def test_layers_cost_little(scene: Scene, ctx: Context) -> None:
     one = size(list(DefaultCodec(layers=1).encode(scene, ctx)))
     three = size(list(DefaultCodec(layers=3).encode(scene, ctx)))

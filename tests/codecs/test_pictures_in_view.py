@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gscompress import formats
+from gscompress.codecs import default
 from gscompress.codecs.colour import Basis
 from gscompress.codecs.default import DefaultCodec
 from gscompress.codecs.glance import NARROWEST, VIEWS, WIDEST, glance
@@ -57,7 +58,8 @@ def test_settling_and_tuning_leave_an_empty_scene_and_one_without_views_alone() 
 
 
 @pytest.mark.parametrize("degree", [0, 3])
-def test_columns_move_along_with_their_rows_through_tuning(degree: int) -> None:
+def test_columns_move_along_with_their_rows_through_tuning(degree: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(default, "FEWEST", 10)
     splats = replace(SCENE.splats.with_sh_degree(degree), extras={"row": np.arange(len(SCENE))})
     plan = DefaultCodec(prune=3.0, tune=0.3, layers=2).plan(replace(SCENE, splats=splats), replace(CTX, memo={}))
     apart = np.linalg.norm(plan.splats.means - SCENE.splats.means[plan.splats.extras["row"]], axis=1)

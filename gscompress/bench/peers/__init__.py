@@ -12,6 +12,7 @@ PEERS: Registry[type[Peer]] = Registry(
         "default": f"{_HERE}.presets:Default",
         "fast": f"{_HERE}.presets:Fast",
         "small": f"{_HERE}.presets:Small",
+        "progressive": f"{_HERE}.presets:Progressive",
         "lossless": f"{_HERE}.presets:Lossless",
         "spz": f"{_HERE}.spz:Spz",
         "sog": f"{_HERE}.sog:Sog",
@@ -42,6 +43,6 @@ def ordered() -> list[str]:
 
 
 _ORDER = (
-    *("default", "fast", "small", "lossless", "spz", "sog", "gsplat_png", "compressed_ply", "splat"),
+    *("default", "fast", "small", "progressive", "lossless", "spz", "sog", "gsplat_png", "compressed_ply", "splat"),
     *("st_spz", "st_sog", "st_compressed_ply", "gsply_spz", "niantic_spz", "ksplat", "draco", "zstd", "xz", "brotli"),
 )

@@ -66,6 +66,11 @@ class Small(Preset):
     title = "gscompress small"
 
 
+class Progressive(Preset):
+    name = "progressive"
+    title = "gscompress progressive"
+
+
 class Lossless(Preset):
     name = "lossless"
     title = "gscompress lossless"
