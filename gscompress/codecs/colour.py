@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gscompress.codecs.geometry import Classes, decode_one, decode_symbols, encode_one
 from gscompress.codecs.steps import CLASSES, Steps
+from gscompress.codecs.synthesis import dc_to_rgb
 from gscompress.entropy.plane import Shape, Side
 from gscompress.errors import UnreadableError
 
@@ -55,11 +56,10 @@ def encode_dc(dc: npt.NDArray[Any], steps: Steps, classes: Classes, t: F64, near
     return encode_one(_DC, symbols, _dc_side(steps, classes, t, near))
 
 
-def decode_dc(data: bytes, rows: int, steps: Steps, classes: Classes, t: F64, near: I32) -> F32:
-    symbols = decode_symbols(_DC, data, rows, _dc_side(steps, classes, t, near))
-    luma, rb, gm = (np.asarray(steps.dc_offset) + symbols * steps.of("dc", classes.colour)[:, None]).T
-    m = LUMA_CHROMA
-    return np.stack([luma * m[0, c] + rb * m[1, c] + gm * m[2, c] for c in range(3)], 1).astype(np.float32)
+def decode_dc(data: bytes, steps: Steps, classes: Classes, t: F64, near: I32, sh: F32) -> None:
+    """Write the DC of ``sh`` (N, K, 3)."""
+    symbols = decode_symbols(_DC, data, len(sh), _dc_side(steps, classes, t, near))
+    dc_to_rgb(symbols, np.asarray(steps.dc_offset), steps.of("dc", classes.colour), LUMA_CHROMA, sh)
 
 
 def bands(columns: int) -> list[slice]:

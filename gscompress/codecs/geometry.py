@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gscompress.codecs.steps import CLASSES, Steps, turn_octaves
+from gscompress.codecs.steps import CLASSES, Steps, turn_steps
 from gscompress.entropy.plane import PlaneDecoder, PlaneEncoder, Shape, Side
 from gscompress.errors import UnreadableError
 from gscompress.quant.exact import exponent, half_octave
-from gscompress.quant.rotation import leading_axis, to_parameters
+from gscompress.quant.rotation import to_parameters
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -105,12 +105,12 @@ def encode_scales(widened: F64, steps: Steps, classes: Classes, near: I32) -> tu
 
 
 def decode_scales(data: bytes, rows: int, steps: Steps, classes: Classes, near: I32) -> F64:
-    symbols = decode_one(_SCALES, data, rows, _scale_side(steps, classes, near))
+    symbols = decode_symbols(_SCALES, data, rows, _scale_side(steps, classes, near))
     # e^60 scene units is beyond any scene; the bound keeps what follows finite for corrupt input.
     return np.clip(restored_scales(symbols, steps, classes), -60.0, 60.0)
 
 
-def restored_scales(symbols: I64, steps: Steps, classes: Classes) -> F64:
+def restored_scales(symbols: npt.NDArray[Any], steps: Steps, classes: Classes) -> F64:
     """Widened log scales (N, 3) from their symbols."""
     step = steps.of("scale", classes.shape)
     first = steps.scale_offset + symbols[:, 0] * step
@@ -136,7 +136,7 @@ def encode_opacities(t: F64, steps: Steps, classes: Classes, scales: F64, near: 
 
 
 def decode_opacities(data: bytes, rows: int, steps: Steps, classes: Classes, scales: F64, near: I32) -> F64:
-    symbols = decode_one(_OPACITIES, data, rows, _opacity_side(steps, classes, scales, near))
+    symbols = decode_symbols(_OPACITIES, data, rows, _opacity_side(steps, classes, scales, near))
     return np.minimum(symbols[:, 0] * steps.of("opacity", classes.shape), 60.0)
 
 
@@ -150,12 +150,7 @@ class Turns:
 
     @staticmethod
     def given(steps: Steps, classes: Classes, scales: F64) -> Turns:
-        lead = leading_axis(scales)
-        upper, lower = scales[:, 0] - scales[:, 1], scales[:, 1] - scales[:, 2]
-        base = np.ldexp(steps.turn, classes.shape.astype(np.int32))
-        direction = np.clip(np.ldexp(base, -turn_octaves(upper + lower).astype(np.int32)), 2.0**-16, 0.8) / _QUARTER
-        about = turn_octaves(np.where(lead == 0, lower, upper)).astype(np.int32)
-        turns = np.maximum(np.floor(np.pi / np.maximum(np.ldexp(base, -about), 2.0**-16) + 0.5), 1)
+        lead, direction, turns = turn_steps(scales, np.ldexp(steps.turn, np.arange(CLASSES))[classes.shape])
         return Turns(lead, direction, turns)
 
     def round(self, axes: F64) -> tuple[I64, F64, F64]:
@@ -201,6 +196,6 @@ def decode_rotations(
     face = decode_one(_FACES, streams["rotation.face"], rows, plan.faces(near))[:, 0]
     if rows and face.max() > 2:
         raise UnreadableError("a rotation lies on a cube face that does not exist: the file is corrupt")
-    warped = decode_one(_DIRECTIONS, streams["rotation.direction"], rows, plan.directions(face, near))
-    angle = decode_one(_ANGLES, streams["rotation.angle"], rows, plan.angles(near))[:, 0]
+    warped = decode_symbols(_DIRECTIONS, streams["rotation.direction"], rows, plan.directions(face, near))
+    angle = decode_symbols(_ANGLES, streams["rotation.angle"], rows, plan.angles(near))[:, 0]
     return face, plan.parameters(warped, angle), plan.lead

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -77,9 +78,20 @@ def encode_fine(box: Box, means: npt.NDArray[Any], known: I64, wanted: I64) -> b
 
 def decode_fine(box: Box, data: bytes, coarse: I64, known: I64, wanted: I64) -> npt.NDArray[np.float32]:
     """Means (N, 3): the centres of the cells."""
-    filled = unpack_refinement(data, coarse, known, wanted)
-    depth = np.maximum(known, wanted)
-    axis = np.arange(3)
-    bits = (depth[:, None] + 2 - axis) // 3
-    centre = filled + np.where(bits < 30, np.int64(1) << np.maximum(29 - bits, 0), 0)
-    return (np.asarray(box.origin) + centre * (box.extent / _GRID)).astype(np.float32)
+    return cell_centres(unpack_refinement(data, coarse, known, wanted), np.maximum(known, wanted), box)
+
+
+def cell_centres(cells: I64, depth: I64, box: Box) -> npt.NDArray[np.float32]:
+    """Means (N, 3) from grid coordinates (N, 3) of which the first ``depth`` (N,) binary levels are known."""
+    out = np.empty(cells.shape, np.float32)
+    _centres(cells, depth, np.asarray(box.origin), box.extent / _GRID, out)
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _centres(cells: I64, depth: I64, origin: F64, unit: float, out: npt.NDArray[np.float32]) -> None:
+    for i in range(len(cells)):
+        for axis in range(3):
+            missing = 30 - (depth[i] + 2 - axis) // 3
+            half = np.int64(1) << (missing - 1) if missing > 0 else np.int64(0)
+            out[i, axis] = np.float32(origin[axis] + np.float64(cells[i, axis] + half) * unit)

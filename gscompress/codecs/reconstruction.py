@@ -10,9 +10,9 @@ from gscompress.codecs import geometry
 from gscompress.codecs.colour import LUMA_CHROMA
 from gscompress.codecs.geometry import LEAST, Classes, Turns
 from gscompress.codecs.part import Shared, log2_cells
-from gscompress.codecs.positions import Box, encode_coarse, order, wanted_levels
+from gscompress.codecs.positions import Box, cell_centres, encode_coarse, order, wanted_levels
 from gscompress.codecs.synthesis import quats_from_parameters
-from gscompress.quant.exact import log_opacities_to_logits, sharpen
+from gscompress.quant.exact_blocks import log_opacities_to_logits, sharpen
 from gscompress.quant.rotation import sort_axes
 from gscompress.scene import Splats
 
@@ -33,9 +33,7 @@ def centres(box: Box, means: F32, depth: I64) -> F32:
     """Means (N, 3) as they decode when ``depth`` (N,) binary levels of them are sent."""
     bits = (depth[:, None] + 2 - np.arange(3)) // 3
     missing = np.maximum(30 - bits, 0)
-    half = np.where(missing > 0, np.int64(1) << np.maximum(missing - 1, 0), 0)
-    cells = (box.to_grid(means) >> missing << missing) + half
-    return (np.asarray(box.origin) + cells * (box.extent / 2.0**30)).astype(np.float32)
+    return cell_centres(box.to_grid(means) >> missing << missing, depth, box)
 
 
 def shapes(splats: Splats, classes: Classes, shared: Shared, known: I64) -> Splats:
@@ -48,13 +46,18 @@ def shapes(splats: Splats, classes: Classes, shared: Shared, known: I64) -> Spla
     turns = Turns.given(steps, classes, scales)
     face, warped, angle = turns.round(axes)
     wanted = wanted_levels(shared.box, log2_cells(steps, classes, scales))
-    return Splats(
+    found = Splats(
         centres(shared.box, splats.means, np.maximum(known, wanted)),
-        sharpen(scales, steps.blur),
-        quats_from_parameters(face, turns.parameters(warped, angle), turns.lead),
-        log_opacities_to_logits(np.maximum(opacity * steps.of("opacity", classes.shape), LEAST)),
+        np.empty_like(splats.log_scales),
+        np.empty_like(splats.quats),
+        np.empty_like(splats.logit_opacities),
         splats.sh,
     )
+    sharpen(scales, steps.blur, found.log_scales)
+    quats_from_parameters(face, turns.parameters(warped, angle), turns.lead, found.quats)
+    t = np.maximum(opacity * steps.of("opacity", classes.shape), LEAST)
+    log_opacities_to_logits(t, found.logit_opacities)
+    return found
 
 
 def log_opacity(logits: F32) -> F64:

@@ -19,7 +19,7 @@ from gscompress.codecs.synthesis import add_band, quats_from_parameters
 from gscompress.entropy.neighbours import nearest_earlier
 from gscompress.entropy.octree import decode_tree
 from gscompress.errors import UnreadableError
-from gscompress.quant.exact import log_opacities_to_logits, sharpen
+from gscompress.quant.exact_blocks import log_opacities_to_logits, sharpen
 from gscompress.scene import Splats
 
 I64 = npt.NDArray[np.int64]
@@ -61,10 +61,10 @@ class Skeleton:
         wanted = wanted_levels(self.shared.box, log2_cells(steps, classes, scales))
         turned = geometry.decode_rotations(dict(base), rows, steps, classes, scales, near)
         into.means[:] = decode_fine(self.shared.box, base["position.fine"], self.coarse, self.known, wanted)
-        into.log_scales[:] = sharpen(scales, steps.blur)
-        into.quats[:] = quats_from_parameters(*turned)
-        into.logit_opacities[:] = log_opacities_to_logits(np.maximum(opacity, 1e-4))
-        into.sh[:, 0] = colour.decode_dc(base["dc"], rows, steps, classes, opacity, near)
+        sharpen(scales, steps.blur, into.log_scales)
+        quats_from_parameters(*turned, into.quats)
+        log_opacities_to_logits(np.maximum(opacity, geometry.LEAST), into.logit_opacities)
+        colour.decode_dc(base["dc"], steps, classes, opacity, near, into.sh)
 
     def colour(self, bands: Sequence[Streams], into: Splats, first: int = 0, before: I64 | None = None) -> I64:
         """Add consecutive bands of higher SH to ``into``, the part's rows; the first of them is number ``first``.

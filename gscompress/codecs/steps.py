@@ -9,9 +9,11 @@ error does not hold.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +28,7 @@ CAPS = {"scale": 0.4, "opacity": 0.7, "turn": 1.2, "position": 3.0, "dc": 1.2, "
 # octaves.
 _TURN_EDGES = np.array([0.0221, 0.0442, 0.0883, 0.1759, 0.3466, 0.6585, 1.1462, 1.7627, 2.4337, 3.1211, 3.8128, 4.5056])
 _LEAN_UNIT = 16
+_QUARTER = math.pi / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,14 @@ class Steps:
     dc_offset: tuple[float, float, float]
 
     def of(self, attribute: str, classes: I64) -> F64:
-        """(N,) steps of an attribute."""
-        return np.minimum(np.ldexp(getattr(self, attribute), classes.astype(np.int32)), CAPS[attribute])
+        """(N,) steps of an attribute for classes (N,) from 0 to CLASSES - 1."""
+        table: F64 = np.minimum(np.ldexp(getattr(self, attribute), np.arange(CLASSES)), CAPS[attribute])
+        return table[classes]
 
     def units(self, attribute: str, classes: I64) -> npt.NDArray[np.int32]:
         """The same in integers, for the entropy coder's comparison of neighbours."""
-        ratio = self.of(attribute, classes) / getattr(self, attribute)
-        return np.maximum(np.floor(ratio * _LEAN_UNIT + 0.5), 1).astype(np.int32)
+        ratio = self.of(attribute, np.arange(CLASSES)) / getattr(self, attribute)
+        return np.maximum(np.floor(ratio * _LEAN_UNIT + 0.5), 1).astype(np.int32)[classes]
 
     def pack(self) -> bytes:
         return json.dumps(asdict(self), separators=(",", ":")).encode()
@@ -79,3 +83,22 @@ class Steps:
 def turn_octaves(difference: F64) -> I64:
     """How sensitive a turn is for log axes that differ by ``difference`` >= 0, in octaves from -4 to 8."""
     return np.searchsorted(_TURN_EDGES, difference, side="right") - 4
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def turn_steps(scales: F64, base: F64) -> tuple[I64, F64, F64]:
+    """What scales (N, 3), descending, and the turn's base step (N,) say of a rotation: the leading axis as
+    ``quant.rotation.leading_axis`` has it, the step of its warped tangents, and the steps in the half circle."""
+    rows = len(scales)
+    lead, direction, turns = np.empty(rows, np.int64), np.empty(rows), np.empty(rows)
+    for i in range(rows):
+        upper, lower = scales[i, 0] - scales[i, 1], scales[i, 1] - scales[i, 2]
+        lead[i] = 0 if upper >= lower else 2
+        about = lower if lead[i] == 0 else upper
+        outer, inner = 16.0, 16.0  # two to the power of minus turn_octaves: of the direction, of the turn about it
+        for edge in _TURN_EDGES:
+            outer = outer * 0.5 if upper + lower >= edge else outer
+            inner = inner * 0.5 if about >= edge else inner
+        direction[i] = min(max(base[i] * outer, 2.0**-16), 0.8) / _QUARTER
+        turns[i] = max(math.floor(math.pi / max(base[i] * inner, 2.0**-16) + 0.5), 1.0)
+    return lead, direction, turns

@@ -18,8 +18,8 @@ LN2 = 0.6931471805599453
 LOG2E = 1.4426950408889634
 SQRT_HALF = 0.7071067811865476
 # Taylor coefficients, highest first: 1 / n! of exp, 1 / n (odd n) of atanh.
-_EXP = tuple(1.0 / math.factorial(n) for n in range(14, -1, -1))
-_LOG = tuple(1.0 / n for n in range(21, 0, -2))
+EXP_SERIES = tuple(1.0 / math.factorial(n) for n in range(14, -1, -1))
+LOG_SERIES = tuple(1.0 / n for n in range(21, 0, -2))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -27,8 +27,8 @@ def exp(x: float) -> float:
     """e^x for |x| < 700 to 1e-15 relative: 2^k times a Taylor series on [-ln2 / 2, ln2 / 2]."""
     k = math.floor(x * LOG2E + 0.5)
     r = x - k * LN2
-    total = _EXP[0]
-    for c in _EXP[1:]:
+    total = EXP_SERIES[0]
+    for c in EXP_SERIES[1:]:
         total = total * r + c
     return math.ldexp(total, int(k))
 
@@ -42,31 +42,10 @@ def log(x: float) -> float:
         m, k = m * 2.0, k - 1
     z = (m - 1.0) / (m + 1.0)
     zz = z * z
-    total = _LOG[0]
-    for c in _LOG[1:]:
+    total = LOG_SERIES[0]
+    for c in LOG_SERIES[1:]:
         total = total * zz + c
     return 2.0 * z * total + k * LN2
-
-
-@nb.njit(cache=True, nogil=True)
-def log_opacities_to_logits(t: F64) -> npt.NDArray[np.float32]:
-    """t = -ln(opacity) > 0 (N,) to logit(opacity)."""
-    out = np.empty(len(t), np.float32)
-    for i in range(len(t)):
-        out[i] = np.float32(-t[i] - log(1.0 - exp(-t[i])))
-    return out
-
-
-@nb.njit(cache=True, nogil=True)
-def sharpen(widened: F64, blur: float) -> npt.NDArray[np.float32]:
-    """Log scales (N, 3) from widened ones, ln sqrt(s^2 + blur^2); no result is thinner than a fifth of the blur."""
-    out = np.empty(widened.shape, np.float32)
-    floor = 0.04 * blur * blur
-    for i in range(widened.shape[0]):
-        for k in range(3):
-            square = exp(2.0 * widened[i, k]) - blur * blur
-            out[i, k] = np.float32(0.5 * log(max(square, floor, 1e-60)))
-    return out
 
 
 def exponent(x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gscompress.quant.exact import exp, log
+from gscompress.quant.exact_blocks import BLOCK, exp_block, log_block
 
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
@@ -24,20 +25,32 @@ INFLUENCES = 4
 @nb.njit(cache=True, nogil=True)
 def widen(log_scales: F32, blur: float) -> F64:
     """Log scales (N, 3) as the codec sees them: ln sqrt(s^2 + blur^2)."""
-    out = np.empty(log_scales.shape, np.float64)
     rows, columns = log_scales.shape
-    for i in range(rows):
-        for k in range(columns):
-            out[i, k] = 0.5 * log(exp(2.0 * np.float64(log_scales[i, k])) + blur * blur)
+    out = np.empty((rows, columns), np.float64)
+    given, flat = log_scales.reshape(rows * columns), out.reshape(rows * columns)
+    x, y = np.empty(BLOCK), np.empty(BLOCK)
+    for start in range(0, rows * columns, BLOCK):
+        n = min(BLOCK, rows * columns - start)
+        for i in range(n):
+            x[i] = 2.0 * np.float64(given[start + i])
+        exp_block(x[:n], y[:n])
+        for i in range(n):
+            y[i] += blur * blur
+        log_block(y[:n], x[:n])
+        for i in range(n):
+            flat[start + i] = 0.5 * x[i]
     return out
 
 
 @nb.njit(cache=True, nogil=True)
 def thinnest(log_scales: F64) -> F64:
     """(N,) the smallest scale of each row."""
-    out = np.empty(len(log_scales), np.float64)
-    for i in range(len(log_scales)):
-        out[i] = exp(min(log_scales[i, 0], log_scales[i, 1], log_scales[i, 2]))
+    out, x = np.empty(len(log_scales), np.float64), np.empty(BLOCK)
+    for start in range(0, len(log_scales), BLOCK):
+        n = min(BLOCK, len(log_scales) - start)
+        for i in range(n):
+            x[i] = min(log_scales[start + i, 0], log_scales[start + i, 1], log_scales[start + i, 2])
+        exp_block(x[:n], out[start : start + n])
     return out
 
 

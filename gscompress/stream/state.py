@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gscompress.codecs.colour import LUMA_CHROMA
-from gscompress.codecs.geometry import Classes
+from gscompress.codecs.geometry import LEAST, Classes
 from gscompress.codecs.part import Shared
 from gscompress.codecs.steps import Steps
-from gscompress.quant.exact import log_opacities_to_logits, sharpen
+from gscompress.quant.exact_blocks import log_opacities_to_logits, sharpen
 from gscompress.scene import Scene, Splats
 from gscompress.stream.exact_rows import logits_to_log_opacities, move, thinnest, widen
 from gscompress.stream.graph import Graph, attach, build
@@ -146,7 +146,7 @@ class State:
         """The frame as anyone else knows scenes. memo: what an earlier frame's scene may share with this one."""
         memo = {} if memo is None else memo
         colour = _kept(memo, "colour", (self.colour, self.sh), lambda: _coefficients(self.colour, self.sh))
-        opacity = _kept(memo, "opacity", (self.t,), lambda: log_opacities_to_logits(np.maximum(self.t, 1e-4)))
+        opacity = _kept(memo, "opacity", (self.t,), lambda: _logits(self.t))
         return Scene(
             Splats(
                 self.means.astype(np.float32),
@@ -173,11 +173,15 @@ def _coefficients(colour: F64, sh: F32) -> F32:
 
 
 def _sharpened(widened: F64, blur: float) -> F32:
-    """``quant.exact.sharpen`` on two threads."""
-    half = len(widened) // 2
-    with ThreadPoolExecutor(1) as pool:
-        lower = pool.submit(sharpen, widened[half:], blur)
-        return np.concatenate([sharpen(widened[:half], blur), lower.result()])
+    out = np.empty(widened.shape, np.float32)
+    sharpen(widened, blur, out)
+    return out
+
+
+def _logits(t: F64) -> F32:
+    out = np.empty(len(t), np.float32)
+    log_opacities_to_logits(np.maximum(t, LEAST), out)
+    return out
 
 
 def rgb(colour: F64) -> F64:
