@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,13 +18,21 @@ from gscompress.recipe import Recipe
 from gscompress.scene import Scene
 
 CLOSE = 0.98  # a file of 98 to 100 % of the target ends the search
-TRIES = 10
-SHARING = 4  # tries of which nearby ones share pruning: quick, but sizes jump where it changes; later ones do not
+PSNR_CLOSE, PSNR_ENOUGH = 0.05, 0.1  # dB off: what ends the search, and what is given at its end
+TRIES = 4, 6, 4  # most in every stage of a search
 _VIEWS = 32
-PSNR_CLOSE = 0.05  # dB
 _VISIBLE = 1 / 255  # alpha: a view without any more shows nothing of the scene
-_DB_SLOPE = 0.3  # first guess of d PSNR / d quality
-_SLOPE = 0.03  # first guess of d ln(size) / d quality, until two sizes are known
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """A value that grows with quality: what to aim at, from where to where it is close enough, and about how much it
+    grows per unit of quality."""
+
+    aim: float
+    least: float
+    most: float
+    slope: float
 
 
 def aim(scene: Scene, recipe: Recipe, target: int, ctx: Context, source_gaussians: int) -> tuple[Recipe, bytes]:
@@ -30,29 +40,20 @@ def aim(scene: Scene, recipe: Recipe, target: int, ctx: Context, source_gaussian
 
     Size is taken to grow with quality. Raises UsageError when even quality 0 is too large.
     """
-    low, high, quality = 0.0, 100.0, _quality(recipe)
-    tried: dict[float, int] = {}
     best: tuple[Recipe, bytes] | None = None
     smallest = math.inf
-    with ctx.log.phase("search quality", TRIES) as tick:
-        for number in range(TRIES):
-            if number == SHARING:
-                low, high, quality = 0.0, 100.0, min(tried, key=lambda q: abs(tried[q] - target))
-                tried.clear()
-            candidate = recipe.with_options(quality=quality)
-            stream = io.BytesIO()
-            own = ctx if number < SHARING else ctx.alone()
-            tried[quality] = gscz.encode(stream, scene, candidate, own, source_gaussians)
-            tick(1)
-            smallest = min(smallest, tried[quality])
-            low, high = (quality, high) if tried[quality] <= target else (low, quality)
-            if tried[quality] <= target and (best is None or tried[quality] > len(best[1])):
-                best = (candidate, stream.getvalue())
-            close = CLOSE * target <= tried[quality] <= target
-            at_an_end = quality == (100 if tried[quality] <= target else 0)
-            if close or at_an_end or high - low < 0.01:
-                break
-            quality = _next(tried, target, low, high)
+
+    def attempt(candidate: Recipe, own: Context) -> float:
+        nonlocal best, smallest
+        stream = io.BytesIO()
+        size = gscz.encode(stream, scene, candidate, own, source_gaussians)
+        smallest = min(smallest, size)
+        if size <= target and (best is None or size > len(best[1])):
+            best = candidate, stream.getvalue()
+        return math.log(size)
+
+    middle, least, most = (math.log(target * share) for share in ((1 + CLOSE) / 2, CLOSE, 1))
+    _search(_Goal(middle, least, most, slope=0.03), recipe, ctx, attempt)
     if best is None:
         raise UsageError(
             f"preset '{recipe.name}' cannot reach {target:,} bytes, its smallest file has {smallest:,}: "
@@ -63,7 +64,7 @@ def aim(scene: Scene, recipe: Recipe, target: int, ctx: Context, source_gaussian
 
 def aim_psnr(scene: Scene, recipe: Recipe, target: float, ctx: Context, source_gaussians: int) -> tuple[Recipe, bytes]:
     """The file whose mean PSNR against renders of ``scene``, over those of ``ctx.judges`` that see anything of it, is
-    within twice PSNR_CLOSE of ``target``.
+    within PSNR_ENOUGH of ``target``.
 
     Raises UsageError without a renderer, or when the dial does not reach that far.
     """
@@ -74,68 +75,92 @@ def aim_psnr(scene: Scene, recipe: Recipe, target: float, ctx: Context, source_g
     wanted = [(camera, eight_bit(image.rgb)) for camera, image in original if image.alpha.max() >= _VISIBLE]
     if not wanted:
         raise UsageError(f"none of the {len(cameras)} cameras to measure with sees the scene: give others")
-    low, high, quality = 0.0, 100.0, _quality(recipe)
-    tried: dict[float, float] = {}
-    best: tuple[float, Recipe, bytes] | None = None
-    with ctx.log.phase("search quality", TRIES) as tick:
-        for number in range(TRIES):
-            if number == SHARING:
-                low, high, quality = 0.0, 100.0, min(tried, key=lambda q: abs(tried[q] - target))
-                tried.clear()
-            candidate = recipe.with_options(quality=quality)
-            stream = io.BytesIO()
-            own = ctx if number < SHARING else ctx.alone()
-            gscz.encode(stream, scene, candidate, own, source_gaussians)
-            decoded = gscz.decode_last(Reader(stream.getvalue()), ctx.log)
-            shown = ((before, eight_bit(renderer.render(decoded, camera).rgb)) for camera, before in wanted)
-            tried[quality] = reached = float(np.mean([min(psnr(before, after), 99.0) for before, after in shown]))
-            tick(1)
-            if best is None or abs(reached - target) < abs(best[0] - target):
-                best = (reached, candidate, stream.getvalue())
-            if abs(reached - target) <= (PSNR_CLOSE if number < SHARING else 2 * PSNR_CLOSE):
-                break
-            low, high = (quality, high) if reached < target else (low, quality)
-            quality = _straight(tried, target, low, high)
-            if quality in tried:
-                break
-    assert best is not None
-    if abs(best[0] - target) > 2 * PSNR_CLOSE:
+    found: list[tuple[float, Recipe, bytes]] = []  # the best one
+
+    def attempt(candidate: Recipe, own: Context) -> float:
+        stream = io.BytesIO()
+        gscz.encode(stream, scene, candidate, own, source_gaussians)
+        decoded = gscz.decode_last(Reader(stream.getvalue()), ctx.log)
+        shown = ((before, eight_bit(renderer.render(decoded, camera).rgb)) for camera, before in wanted)
+        reached = float(np.mean([min(psnr(before, after), 99.0) for before, after in shown]))
+        if not found or abs(reached - target) < abs(found[0][0] - target):
+            found[:] = [(reached, candidate, stream.getvalue())]
+        return reached
+
+    _search(_Goal(target, target - PSNR_CLOSE, target + PSNR_CLOSE, slope=0.3), recipe, ctx, attempt)
+    reached, made, data = found[0]
+    if abs(reached - target) > PSNR_ENOUGH:
         raise UsageError(
-            f"preset '{recipe.name}' reaches {best[0]:.2f} dB here, not {target:g}: ask for a value closer to that, "
+            f"preset '{recipe.name}' reaches {reached:.2f} dB here, not {target:g}: ask for a value closer to that, "
             "or change the preset"
         )
-    ctx.log.info(f"{best[0]:.2f} dB on {len(wanted)} views")
-    return best[1], best[2]
+    ctx.log.info(f"{reached:.2f} dB on {len(wanted)} views")
+    return made, data
 
 
-def _straight(tried: dict[float, float], target: float, low: float, high: float) -> float:
-    """Where a line through the two nearest tries meets the target, kept inside the bracket."""
-    nearest = sorted(tried, key=lambda q: abs(tried[q] - target))[:2]
-    slope = _DB_SLOPE
-    if len(nearest) == 2:
-        slope = max((tried[nearest[1]] - tried[nearest[0]]) / (nearest[1] - nearest[0]), 0.02)
-    guess = nearest[0] + (target - tried[nearest[0]]) / slope
-    if guess <= low:
-        return low if low not in tried else low + (high - low) / 4
-    if guess >= high:
-        return high if high not in tried else high - (high - low) / 4
-    return guess
+def _search(goal: _Goal, recipe: Recipe, ctx: Context, attempt: Callable[[Recipe, Context], float]) -> None:
+    """Call ``attempt`` for qualities until the value that it returns is close enough, or nothing more can be done.
+
+    In three stages, each from the best of the one before. First, nearby qualities share pruning: quick, but the value
+    jumps where that changes. Then none share anything. Pruning may still make it jump over the goal: at last all keep
+    that of the nearest quality, and only the steps change.
+    """
+    quality, value, kept = _quality(recipe), math.nan, ctx
+    with ctx.log.phase("search quality", sum(TRIES)) as tick:
+        for stage, tries in enumerate(TRIES):
+            bracket = _Bracket(goal)
+            if stage == 2:
+                bracket.add(quality, value)
+                quality = bracket.next()
+            for _ in range(tries):
+                own = ctx.alone() if stage == 1 else kept
+                value = attempt(recipe.with_options(quality=quality), own)
+                tick(1)
+                bracket.add(quality, value)
+                if stage == 1 and bracket.nearest == quality:
+                    kept = own
+                if goal.least <= value <= goal.most or quality == (100.0 if value < goal.least else 0.0):
+                    return
+                if bracket.high - bracket.low < 0.01:
+                    break
+                quality = bracket.next()
+            quality = bracket.nearest
+            value = bracket.tried[quality]
+
+
+@dataclass(slots=True)
+class _Bracket:
+    """The qualities that were tried, and between which two of them the goal must lie."""
+
+    goal: _Goal
+    tried: dict[float, float] = field(default_factory=dict)
+    low: float = 0.0
+    high: float = 100.0
+
+    def add(self, quality: float, value: float) -> None:
+        self.tried[quality] = value
+        if value < self.goal.least:
+            self.low = quality
+        else:
+            self.high = quality
+
+    @property
+    def nearest(self) -> float:
+        return min(self.tried, key=lambda quality: abs(self.tried[quality] - self.goal.aim))
+
+    def next(self) -> float:
+        """By a straight line through two known points, but not too near those: a bent curve would be crept along."""
+        low, high, known = self.low, self.high, self.tried
+        if low in known and high in known:
+            share = (self.goal.aim - known[low]) / (known[high] - known[low])
+            return low + (high - low) * min(max(share, 0.1), 0.9)
+        ordered = sorted(known, key=lambda quality: abs(known[quality] - self.goal.aim))
+        slope = self.goal.slope
+        if len(ordered) > 1:
+            slope = max((known[ordered[1]] - known[ordered[0]]) / (ordered[1] - ordered[0]), slope / 20)
+        guess = min(max(ordered[0] + (self.goal.aim - known[ordered[0]]) / slope, low), high)
+        return (low + high) / 2 if guess in known else guess
 
 
 def _quality(recipe: Recipe) -> float:
     return float(getattr(recipe.codec, "quality"))  # noqa: B009 -- the field is optional, callers checked for it
-
-
-def _next(tried: dict[float, int], target: int, low: float, high: float) -> float:
-    """The next quality to try, inside the bracket: by a straight line through the logarithms of two known sizes."""
-    wanted = math.log(target * (1 + CLOSE) / 2)  # the middle of what counts as close
-    if low in tried and high in tried:
-        share = (wanted - math.log(tried[low])) / (math.log(tried[high]) - math.log(tried[low]))
-        # Not too near either end: a bent curve would otherwise be crept along.
-        return low + (high - low) * min(max(share, 0.1), 0.9)
-    nearest = sorted(tried, key=lambda q: abs(math.log(tried[q]) - wanted))[:2]
-    slope = _SLOPE
-    if len(nearest) == 2:
-        slope = (math.log(tried[nearest[1]]) - math.log(tried[nearest[0]])) / (nearest[1] - nearest[0])
-    guess = nearest[0] + (wanted - math.log(tried[nearest[0]])) / max(slope, 1e-3)
-    return min(max(guess, low), high)

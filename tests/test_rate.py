@@ -22,7 +22,7 @@ from gscompress.context import NEARBY, Context
 from gscompress.errors import UsageError
 from gscompress.events import EventLog
 from gscompress.metrics import eight_bit, psnr
-from gscompress.rate import PSNR_CLOSE, TRIES, aim, aim_psnr
+from gscompress.rate import PSNR_ENOUGH, aim, aim_psnr
 from gscompress.recipe import Recipe
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
@@ -91,7 +91,6 @@ def test_a_size_out_of_reach_is_a_usage_error() -> None:
 def test_a_generous_size_gets_the_best_quality() -> None:
     tried, _ = aim(blob(1), Recipe("dial", "", (), DialCodec()), 10**9, Context(), 1)
     assert tried.codec.quality == 100  # type: ignore[attr-defined]
-    assert TRIES >= 4
 
 
 @pytest.mark.parametrize("target", [36.0, 44.0])
@@ -101,7 +100,7 @@ def test_a_picture_quality_is_met_in_views_that_the_encoder_does_not_see(target:
     _, data = aim_psnr(scene, DEFAULT, target, Context(renderer=renderer, cameras=seen, judges=judges), len(scene))
     decoded = decode_last(Reader(data), EventLog())
     shown = [psnr(*(eight_bit(renderer.render(s, camera).rgb) for s in (scene, decoded))) for camera in judges]
-    assert abs(np.mean(shown) - target) <= 2 * PSNR_CLOSE
+    assert abs(np.mean(shown) - target) <= PSNR_ENOUGH
 
 
 def test_views_that_show_nothing_do_not_count() -> None:
@@ -112,7 +111,7 @@ def test_views_that_show_nothing_do_not_count() -> None:
     ctx = Context(renderer=CpuRenderer(), cameras=seen, judges=[*judges, *blind])
     _, data = aim_psnr(scene, DEFAULT, 40.0, ctx, len(scene))
     decoded = decode_last(Reader(data), EventLog())
-    assert abs(compare(scene, decoded, judges, CpuRenderer()).mean.psnr - 40.0) <= 2 * PSNR_CLOSE
+    assert abs(compare(scene, decoded, judges, CpuRenderer()).mean.psnr - 40.0) <= PSNR_ENOUGH
     with pytest.raises(UsageError, match="none of the 5 cameras"):
         aim_psnr(scene, DEFAULT, 40.0, replace(ctx, judges=blind), len(scene))
 
