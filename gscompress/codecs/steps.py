@@ -26,7 +26,7 @@ CLASSES = 8
 CAPS = {"scale": 0.4, "opacity": 0.7, "turn": 1.2, "position": 3.0, "dc": 1.2, "sh": 64.0}
 # d with log2(2 sinh d) = k - 1/2 for k = -4 .. 7: how much a turn changes an ellipse whose log axes differ by d, in
 # octaves.
-_TURN_EDGES = np.array([0.0221, 0.0442, 0.0883, 0.1759, 0.3466, 0.6585, 1.1462, 1.7627, 2.4337, 3.1211, 3.8128, 4.5056])
+TURN_EDGES = np.array([0.0221, 0.0442, 0.0883, 0.1759, 0.3466, 0.6585, 1.1462, 1.7627, 2.4337, 3.1211, 3.8128, 4.5056])
 _LEAN_UNIT = 16
 _QUARTER = math.pi / 4
 
@@ -82,7 +82,7 @@ class Steps:
 
 def turn_octaves(difference: F64) -> I64:
     """How sensitive a turn is for log axes that differ by ``difference`` >= 0, in octaves from -4 to 8."""
-    return np.searchsorted(_TURN_EDGES, difference, side="right") - 4
+    return np.searchsorted(TURN_EDGES, difference, side="right") - 4
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -96,7 +96,7 @@ def turn_steps(scales: F64, base: F64) -> tuple[I64, F64, F64]:
         lead[i] = 0 if upper >= lower else 2
         about = lower if lead[i] == 0 else upper
         outer, inner = 16.0, 16.0  # two to the power of minus turn_octaves: of the direction, of the turn about it
-        for edge in _TURN_EDGES:
+        for edge in TURN_EDGES:
             outer = outer * 0.5 if upper + lower >= edge else outer
             inner = inner * 0.5 if about >= edge else inner
         direction[i] = min(max(base[i] * outer, 2.0**-16), 0.8) / _QUARTER
