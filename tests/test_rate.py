@@ -13,7 +13,7 @@ from specimens import blob
 
 from gscompress.cli.views import EVERY, Given, context
 from gscompress.codecs.base import Codec
-from gscompress.codecs.default import DEFAULT
+from gscompress.codecs.default import DEFAULT, FAST
 from gscompress.codecs.gscz import decode_last
 from gscompress.comparison import compare
 from gscompress.container.chunk import Chunk
@@ -129,3 +129,11 @@ def test_views_to_judge_by_are_kept_from_the_encoder() -> None:
     assert not plain.judges
     assert len(aiming.judges) == 3 * EVERY
     assert not {c.w2c.tobytes() for c in aiming.judges} & {c.w2c.tobytes() for c in aiming.cameras}
+
+
+def test_a_preset_that_looks_at_no_renders_can_aim_at_a_picture_too() -> None:
+    scene = blob(300, 1)
+    ctx = context(FAST, scene, EventLog(), Given(aims=True))
+    _, data = aim_psnr(scene, FAST, 40.0, replace(ctx, judges=[c.resized(80, 60) for c in ctx.judges]), len(scene))
+    assert len(data) < scene.splats.nbytes
+    assert context(FAST, scene, EventLog()).renderer is None

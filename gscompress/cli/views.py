@@ -58,7 +58,7 @@ def context(recipe: Recipe, scene: Scene, log: EventLog, given: Given | None = N
     UnreadableError."""
     given = given or Given()
     _refuse_the_useless(recipe, given)
-    if "renderer" not in recipe.needs:
+    if "renderer" not in recipe.needs and not given.aims:
         return Context(log=log)
     from gscompress.renderers import RENDERERS
 
@@ -120,7 +120,7 @@ def _refuse_the_useless(recipe: Recipe, given: Given) -> None:
         raise UsageError("--width is the width of the photos: give it with --data")
     if given.width is not None and not 16 <= given.width <= 1 << 14:
         raise UsageError(f"--width {given.width} is out of range: give 16 to 16384 pixels")
-    if given.cameras is not None and "renderer" not in recipe.needs:
+    if given.cameras is not None and "renderer" not in recipe.needs and not given.aims:
         raise UsageError(f"{who} does not look at renders, so it has no use for --cameras")
     if given.data is not None and not recipe.needs & {"photos", PHOTOS_OR_RENDERS}:
         hint = "; --cameras takes the views to judge by" if "renderer" in recipe.needs else ""
