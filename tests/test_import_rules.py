@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     **{leaf: set(NOUNS) for leaf in ("transforms", "quant", "entropy", "container", "formats", "datasets", "metrics")},
     "tune": set(NOUNS),
     "recipe": NOUNS | {"codecs", "transforms"},
-    "codecs": CORE | {"transforms", "quant", "entropy", "container", "formats", "recipe", "tune"},
+    "codecs": CORE | {"transforms", "quant", "entropy", "container", "formats", "recipe", "tune", "viewpoints"},
     "rate": CORE | {"codecs", "container", "metrics"},
     "api": CORE | {"codecs", "container", "formats", "rate", "transforms"},
     "sequence": NOUNS | {"entropy", "formats"},

@@ -14,18 +14,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gscompress.codecs.base import Codec
-from gscompress.codecs.coded_model import CodedModel
 from gscompress.codecs.glance import glance
 from gscompress.codecs.importance import Importance, assess
 from gscompress.codecs.part import Shared
 from gscompress.codecs.plan import Plan
 from gscompress.codecs.pruning import prune
+from gscompress.codecs.self_tuning import tuned
 from gscompress.codecs.settling import settled
 from gscompress.codecs.skeleton import Part, Skeleton, blank, window
 from gscompress.container.chunk import Chunk
@@ -34,18 +34,10 @@ from gscompress.errors import UnreadableError
 from gscompress.recipe import Recipe
 from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
-from gscompress.tune.loop import fit
-from gscompress.tune.losses import squared
-from gscompress.tune.refine import refine, steps_in
-from gscompress.tune.splat_model import Rates
-from gscompress.tune.targets import targets
 
 PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
-# Qualities this far apart share pruning and sensitivities in a search; tuned ones more, since tuning takes a minute.
-_CLOSE, _CLOSE_TUNED = 1.5, 8.0
+_CLOSE = 1.5  # qualities this far apart share pruning and sensitivities in a search
 FEWEST = 1000  # Gaussians per layer on average: below, what every layer has to learn anew costs over 5 % of the file
-_CALM = 10.0  # the quality from which on tuning moves in proportion to the steps
-_GEOMETRY_SHARE = 0.5  # of the tuning time goes to the scene as it is, the rest to what the file decodes to
 
 
 @dataclass(frozen=True)
@@ -87,11 +79,6 @@ class DefaultCodec(Codec):
         decibel = 26 + 0.28 * self.quality + ends
         return float(np.sqrt(12 * 10 ** (-decibel / 10)))
 
-    @property
-    def _rates(self) -> Rates:
-        """Of tuning: what fine steps leave to mend is small, and large moves would only stir it up."""
-        return Rates().times(min(self.step / DefaultCodec(quality=_CALM).step, 1.0))
-
     def encode(self, scene: Scene, ctx: Context) -> Iterator[Chunk]:
         yield from self.plan(scene, ctx).chunks()
 
@@ -100,36 +87,24 @@ class DefaultCodec(Codec):
         ctx = ctx if self.renders else Context(seed=ctx.seed, log=ctx.log)
         tune = self.tune if ctx.renderer is not None and ctx.cameras else 0.0
         step = self.step / np.sqrt(max(len(scene), 1) * PARAMETERS)
-        kept, importance = self._reduced(scene, ctx, tune, step)
+        kept, importance = self._reduced(scene, ctx, step)
         layers = min(self.layers, max(len(kept) // FEWEST, 1))
         plan = Plan.make(kept.splats, importance, step, diffusion=self.diffusion, part=self.part, layers=layers)
         if tune and len(kept):
-            return self._tuned(plan, scene, kept, ctx, step)
+            return tuned(plan, scene, kept, ctx, step, tune)
         if self.settle and ctx.renderer is not None and ctx.cameras and len(kept):
             plan = settled(plan, scene, glance(ctx), step, self.settle)
         return plan
 
-    def _tuned(self, plan: Plan, scene: Scene, kept: Scene, ctx: Context, step: float) -> Plan:
-        """The plan with values that were tuned with the codec in the loop, at the price that bits have on its slope."""
-        goals = targets(scene, replace(ctx, photos=()))
-        size = float(np.mean([goal.rgb.size for goal in goals]))
-        model = CodedModel(plan, kept, self._rates, price=2 * np.log(2) / 12 * step**2 * size)
-        count = steps_in(self.tune * (1 - _GEOMETRY_SHARE), kept, ctx)
-        fit(model, goals, ctx, count, loss=squared, title="Tuning what the file decodes to")
-        return replace(model.plan(), diffusion=0.0)
-
-    def _reduced(self, scene: Scene, ctx: Context, tune: float, step: float) -> tuple[Scene, Importance]:
-        """The Gaussians that stay, tuned, and what they are worth. A search over qualities reuses those of one close
-        by."""
-        key = (NEARBY, "reduced", self.prune, tune)
+    def _reduced(self, scene: Scene, ctx: Context, step: float) -> tuple[Scene, Importance]:
+        """The Gaussians that stay and what they are worth. A search over qualities reuses those of one close by."""
+        key = (NEARBY, "reduced", self.prune)
         if key in ctx.memo:
             of, quality, kept, importance = ctx.memo[key]
-            if of is scene and abs(quality - self.quality) <= (_CLOSE_TUNED if tune else _CLOSE):
+            if of is scene and abs(quality - self.quality) <= _CLOSE:
                 return kept, importance
         some = glance(ctx)
         kept, felt = prune(scene, some, self.prune * step**2)
-        if tune:
-            kept, felt = refine(kept, scene, ctx, steps_in(tune * _GEOMETRY_SHARE, kept, ctx), self._rates), None
         importance = assess(kept, some, felt)
         ctx.memo[key] = (scene, self.quality, kept, importance)
         return kept, importance
