@@ -45,13 +45,19 @@ class Moments(NamedTuple):
 
 
 @row_part
-def _moved(moments: Any, i: int, k: int, gradient: float, age: int) -> float:
-    """How far Adam goes down, in units of the learning rate (Kingma and Ba 2015)."""
+def _youth(age: int) -> tuple[float, float]:
+    """What a row's moments lack by having begun at zero."""
+    return 1 - _BETA1**age, 1 - _BETA2**age
+
+
+@row_part
+def _moved(moments: Any, i: int, k: int, gradient: float, young: Any) -> float:
+    """How far Adam goes down, in units of the learning rate (Kingma and Ba 2015). young: of ``_youth``."""
     table = moments.shape
     first = _BETA1 * table[0, i, k] + (1 - _BETA1) * gradient
     second = _BETA2 * table[1, i, k] + (1 - _BETA2) * gradient * gradient
     table[0, i, k], table[1, i, k] = first, second
-    return -first / (1 - _BETA1**age) / (math.sqrt(second / (1 - _BETA2**age)) + moments.faint)
+    return -first / young[0] / (math.sqrt(second / young[1]) + moments.faint)
 
 
 @row_part
@@ -117,7 +123,7 @@ def move_shapes(
     for i in range(start, stop):
         if not seen[i]:
             continue
-        age = moments.age[i]
+        young = _youth(moments.age[i])
         descending(latents.scales, i, order)
         axes_of(latents.quats, i, r)
         for k in range(3):
@@ -131,24 +137,24 @@ def move_shapes(
             # Along and about its own axes: a Gaussian may go further where it is long, and turn where it is round.
             unit = math.exp(grid.position[i] / LOG2E + latents.scales[i, k])
             along = r[0, k] * gradients[0][i, 0] + r[1, k] * gradients[0][i, 1] + r[2, k] * gradients[0][i, 2]
-            far = unit * rate * _moved(moments, i, k, along * unit, age)
+            far = unit * rate * _moved(moments, i, k, along * unit, young)
             apart = min(abs(latents.scales[i, (k + 1) % 3] - latents.scales[i, (k + 2) % 3]), 20.0)
             unit = min(grid.turn[i] / max(2 * math.sinh(apart), 1e-2), _LARGEST_TURN)
             about = r[0, k] * by_turn[0] + r[1, k] * by_turn[1] + r[2, k] * by_turn[2]
-            angle = unit * rate * _moved(moments, i, 6 + k, about * unit, age)
+            angle = unit * rate * _moved(moments, i, 6 + k, about * unit, young)
             for c in range(3):
                 shift[c] += r[c, k] * far
                 turn[c] += r[c, k] * angle
         for k in range(3):
             latents.means[i, k] += shift[k]
             step, axis = grid.scale[i], order[k]
-            latents.scales[i, axis] += step * rate * _moved(moments, i, 3 + axis, by_scale[k] * step, age)
+            latents.scales[i, axis] += step * rate * _moved(moments, i, 3 + axis, by_scale[k] * step, young)
             latents.scales[i, axis] = max(latents.scales[i, axis], thinnest)
         turn_by(latents.quats, i, turn)
         step = grid.opacity[i]
         behind = max(1 / (1 + math.exp(min(shown[3][i], 80.0))), 1e-5)
         cost = weights[i] * slope(latents.opacities[i] / step, prices.opacity[grid.shapes[i], 0])
-        far = step * rate * _moved(moments, i, 9, cost - gradients[3][i] / behind * step, age)
+        far = step * rate * _moved(moments, i, 9, cost - gradients[3][i] / behind * step, young)
         latents.opacities[i] = max(latents.opacities[i] + far, LEAST)
 
 
@@ -172,9 +178,10 @@ def move_colours(
     for i in range(start, stop):
         if not seen[i]:
             continue
-        age, weight, colour = moments.age[i], np.float32(weights[i]), grid.colours[i]
-        unbiased = math.sqrt(1 - _BETA2**age)
-        far, faint = np.float32(rate * unbiased / (1 - _BETA1**age)), np.float32(moments.faint * unbiased)
+        weight, colour = np.float32(weights[i]), grid.colours[i]
+        young = _youth(moments.age[i])
+        unbiased = math.sqrt(young[1])
+        far, faint = np.float32(rate * unbiased / young[0]), np.float32(moments.faint * unbiased)
         for k in range(values.shape[1]):
             if k < 3:
                 bits = slope(values[i, k] - prices.luma_chroma[i, k], prices.dc[colour, k])

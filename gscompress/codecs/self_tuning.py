@@ -26,7 +26,6 @@ from gscompress.viewpoints import generate
 _VIEWS = 128  # to tune against, as far as there is time
 _WIDEST = 400  # pixels across
 _OFTEN = 10  # updates that a further view must be worth: drawing the original is not free
-_PRICE = 0.4  # of a bit, relative to what it is worth where nothing is tuned: that leaves less of the error
 _OFFSET = 3  # of generated views: other ones than those to encode or to judge by
 _RATE = 0.03  # steps that a value moves in an early update
 _FAINT = 3.0  # loss per step of what moves less, in units of what one step of a single value adds to it
@@ -42,7 +41,7 @@ def tuned(plan: Plan, original: Scene, kept: Scene, ctx: Context, step: float, s
     some = replace(some, cameras=[*some.cameras, *_more(original, some.cameras, count // _OFTEN)])
     goals = targets(original, some)
     size = float(np.mean([goal.rgb.size for goal in goals]))
-    model = CodedModel(plan, kept, _RATE, _PRICE * 2 * np.log(2) / 12 * step**2 * size, _FAINT * step**2 * size)
+    model = CodedModel(plan, kept, _RATE, 2 * np.log(2) / 12 * step**2 * size, _FAINT * step**2 * size)
     fit(model, goals, some, count, loss=squared, title="Tuning what the file decodes to")
     return replace(model.plan(), diffusion=0.0)
 
