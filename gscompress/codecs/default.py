@@ -37,7 +37,7 @@ from gscompress.transforms.clean import Clean
 
 PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
 _CLOSE = 1.5  # qualities this far apart share pruning and sensitivities in a search
-FEWEST = 1000  # Gaussians per layer on average: below, what every layer has to learn anew costs over 5 % of the file
+FEWEST = 2500  # Gaussians for a second layer, thrice as many for each further one: fewer, and a layer costs over 5 %
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class DefaultCodec(Codec):
     tune: seconds of self-distillation on two typical cores (counted in steps, so that results repeat).
     settle: rounds in which colours move until their rounding looks right, without tuning; without them, or renders,
     diffusion: share of an SH coefficient's rounding error that the next Gaussian makes up for.
-    layers: in how many steps of importance the Gaussians come at most, for a progressive file; in fewer where there
-    would be under a thousand in each.
+    layers: in how many steps of importance the Gaussians come at most, for a progressive file; in fewer where those
+    would cost over a twentieth of the file.
     part: most Gaussians that are coded as one unit.
     """
 
@@ -88,7 +88,9 @@ class DefaultCodec(Codec):
         tune = self.tune if ctx.renderer is not None and ctx.cameras else 0.0
         step = self.step / np.sqrt(max(len(scene), 1) * PARAMETERS)
         kept, importance = self._reduced(scene, ctx, step)
-        layers = min(self.layers, max(len(kept) // FEWEST, 1))
+        layers = self.layers
+        while layers > 1 and len(kept) < FEWEST * 3 ** (layers - 2):
+            layers -= 1
         plan = Plan.make(kept.splats, importance, step, diffusion=self.diffusion, part=self.part, layers=layers)
         if tune and len(kept):
             return tuned(plan, scene, kept, ctx, step, tune)
