@@ -16,6 +16,7 @@ class Camera:
     """width, height: pixels. fx, fy, cx, cy: pixels, pixel centres lie at +0.5. w2c: (4, 4) float64, RDF.
 
     near: Gaussians closer than this (scene units along the view axis) are not drawn.
+    weight: how much the view counts in what encoders average over views, 0 to 1.
     """
 
     width: int
@@ -27,6 +28,7 @@ class Camera:
     w2c: npt.NDArray[np.float64]
     name: str = ""
     near: float = 0.01
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         w2c = np.asarray(self.w2c, np.float64)

@@ -11,6 +11,7 @@
 5. Views are chosen greedily: each is the one that shows the most detail that the views before it did not show. So
    the first k of ``count`` views are the best k, and the mixture of styles follows from the scene: an object is
    seen from outside, a room's detail only from within.
+6. Encoders also get a few *unusual* views: candidates furthest from all chosen before, whatever they show.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ ENCODER = 48, 28, 400
 """Views for an encoder of a small scene and of a large one, and their width in pixels. Large scenes fill a view with
 many Gaussians, so that fewer tell as much: on plush 24 are as good as 48, on splatfacto-22k 32 cost 0.3 dB and 1.5 dB
 in the worst view."""
+UNUSUAL = 8, 4, 0.25
+"""Unusual views for an encoder of a small scene and of a large one, and the weight of each: they keep Gaussians from
+ruin that no usual view shows, such as the rim of a plate from below."""
+USABLE = 0.3
+"""Of the best candidate's fit that an unusual view must have."""
 LARGE = 50_000
 
 
@@ -86,8 +92,9 @@ def generate(
     seed: int = 0,
     style: Style = "auto",
     offset: int = 0,
+    unusual: int = 0,
 ) -> list[Camera]:
-    """``count`` cameras for a bare scene, best first, in the scene's own axes.
+    """``count`` cameras for a bare scene, best first, in the scene's own axes; then ``unusual`` ones of less weight.
 
     The same arguments give the same cameras; another ``seed`` or ``offset`` draws from disjoint candidates, which
     makes held-out views. ``height`` defaults to 3/4 of ``width`` (pixels). Raises UsageError for a scene without
@@ -106,13 +113,16 @@ def generate(
     inside_share = {"orbit": 0.0, "inside": 1.0}.get(style, _inside_share(sets[0]) if sets else 1.0)
     if inside_share > 0:
         sets.append(_judge(subject, _inside(subject, numbers), CLEARANCE["inside"], width / height))
-    return _cameras(scene, subject, _choose(sets, inside_share, count), (width, height), f"{style}-{seed}-{offset}")
+    poses = _choose(sets, inside_share, count)
+    poses += _furthest(sets[-1 if inside_share > 0.5 else 0], poses, unusual)
+    cameras = _cameras(scene, subject, poses, (width, height), f"{style}-{seed}-{offset}")
+    return cameras[:count] + [replace(camera, weight=UNUSUAL[2]) for camera in cameras[count:]]
 
 
 def for_encoding(scene: Scene) -> list[Camera]:
     """What encoders look at when no cameras are given. Raises UsageError like ``generate``."""
-    small, large, width = ENCODER
-    return generate(scene, large if len(scene) > LARGE else small, width)
+    size = int(len(scene) > LARGE)
+    return generate(scene, ENCODER[size], ENCODER[2], unusual=UNUSUAL[size])
 
 
 def for_judging(scene: Scene) -> list[Camera]:
@@ -280,7 +290,7 @@ def _judge(subject: Subject, poses: F64, clearance: float, aspect: float) -> Can
     seen = np.zeros((len(poses), len(detail)), np.float32)
     nearness = np.zeros_like(seen)
     clear, covered = np.zeros(len(poses)), np.zeros(len(poses))
-    eyes = -np.einsum("cji,cj->ci", poses[:, :3, :3], poses[:, :3, 3])
+    eyes = _places(poses)
     for i, (pose, eye) in enumerate(zip(poses, eyes, strict=True)):
         ahead = rays @ pose[:3, :3]
         clear[i] = air.ahead(eye, ahead, clearance).mean()
@@ -332,3 +342,26 @@ def _choose(sets: Sequence[Candidates], inside_share: float, count: int) -> list
         weight = group.shown[best] / max(float(group.shown[best].max()), 1e-12)
         fresh *= 0.5 ** (2 * weight[:, None] * group.facing[best])
     return chosen
+
+
+def _furthest(group: Candidates, chosen: Sequence[F64], count: int) -> list[F64]:
+    """``count`` usable poses, each as far as can be from all before it: in place, and in the way that it looks."""
+    poses = group.poses[group.fit >= USABLE * group.fit.max()]
+    places = _places(poses)
+    spread = max(float(np.median(np.linalg.norm(places - np.median(places, axis=0), axis=1))), 1e-12)
+
+    def apart(pose: F64) -> F64:
+        moved = ((places - _places(pose[None])) ** 2).sum(axis=1) / spread**2
+        return np.asarray(moved + ((poses[:, 2, :3] - pose[2, :3]) ** 2).sum(axis=1), np.float64)
+
+    out: list[F64] = []
+    distance = np.min([apart(pose) for pose in chosen], axis=0)
+    for _ in range(count):
+        out.append(poses[int(np.argmax(distance))])
+        distance = np.minimum(distance, apart(out[-1]))
+    return out
+
+
+def _places(poses: F64) -> F64:
+    """(C, 3) where the cameras of (C, 4, 4) poses stand."""
+    return np.asarray(-np.einsum("cji,cj->ci", poses[:, :3, :3], poses[:, :3, 3]), np.float64)

@@ -130,6 +130,22 @@ def test_the_first_views_do_not_depend_on_how_many_follow() -> None:
     assert all(np.array_equal(a.w2c, b.w2c) for a, b in zip(few, many, strict=False))
 
 
+def test_unusual_views_follow_the_others_from_elsewhere_and_weigh_less() -> None:
+    scene = ball()
+    usual, more = generate(scene, 8), generate(scene, 8, unusual=3)
+    assert [c.weight for c in more] == [1] * 8 + [viewpoints.UNUSUAL[2]] * 3
+    assert all(np.array_equal(a.w2c, b.w2c) for a, b in zip(usual, more))
+    # Nearest neighbours are further away than those of views that were chosen for what they show.
+    next_ones = generate(scene, 11)
+    assert _loneliness(more, 8) > 1.2 * _loneliness(next_ones, 8)
+
+
+def _loneliness(cameras: list, first: int) -> float:
+    """Mean distance of the cameras from ``first`` on to the nearest one before."""
+    places = positions(cameras)
+    return float(np.mean([np.linalg.norm(places[:k] - places[k], axis=1).min() for k in range(first, len(places))]))
+
+
 @pytest.mark.parametrize("axes", ["RUB", "RFU"])
 def test_another_frame_gives_the_same_pictures(axes: str) -> None:
     scene = room()

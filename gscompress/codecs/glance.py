@@ -19,7 +19,7 @@ from gscompress.scene import Scene
 from gscompress.transforms.prune import over_views
 
 WORST = 0.1  # of the largest error in a single view counts on top of the mean: no view is ruined for the others
-VIEWS = 48  # at most, evenly drawn from those given
+VIEWS = 56  # at most, evenly drawn from those given
 NARROWEST, WIDEST = 320, 480  # pictures shrink to half their size, but to no fewer and no more pixels across
 
 

@@ -3,6 +3,7 @@ looks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ _BLUR_PIXELS = 0.5477  # sqrt(0.3), the renderer's dilation
 _APART = 3.0  # octaves beyond which one parameter's sensitivity no longer moves the class of all ten
 _FLOOR = 2.0  # octaves under what its looks say that a Gaussian is worth at least: views are few
 FEWEST = 16  # Gaussians that it takes to tell what looks are worth
+_NEAR = 0.1  # of what cameras see lies nearer than the depth at which widths below a pixel stop to matter
 _WIDTH = 480  # pixels that a picture is taken to have across at least; small ones only save time
 
 
@@ -64,19 +66,30 @@ def by_looks(scene: Scene) -> Importance:
     return Importance(worth + level, worth + level + 1.0, float(np.exp(np.quantile(log_scales[:, 0], 0.3))))
 
 
-def _blur(scene: Scene, cameras: Any) -> float:
-    """The renderer's dilation in scene units at the median depth of what the cameras see."""
-    focal = [max(c.fx, c.fy) * max(_WIDTH / c.width, 1) for c in cameras]
-    return float(np.median([_BLUR_PIXELS * _median_depth(scene, c) / f for c, f in zip(cameras, focal, strict=True)]))
+def reach(scene: Scene) -> F64:
+    """(N,) octaves of the root of the squared error that a Gaussian could cause in a view of it: opacity times the root
+    of the area that it covers at most."""
+    splats = scene.splats
+    log_scales = np.sort(np.asarray(splats.log_scales, np.float64), axis=1)
+    log_opacity = -np.logaddexp(0.0, -splats.logit_opacities.astype(np.float64))
+    return np.asarray((log_opacity + (log_scales[:, 2] + log_scales[:, 1]) / 2) / np.log(2), np.float64)
 
 
-def _median_depth(scene: Scene, camera: Camera) -> float:
-    points = scene.splats.means[:: max(1, len(scene) // 20000)] @ camera.w2c[:3, :3].T + camera.w2c[:3, 3]
-    x, y, z = points.T
+def _blur(scene: Scene, cameras: Sequence[Camera]) -> float:
+    """The renderer's dilation in scene units at a depth that few Gaussians are nearer than in a camera's picture."""
+    focal = np.median([max(c.fx, c.fy) * max(_WIDTH / c.width, 1) for c in cameras])
+    points = scene.splats.means[:: max(1, len(scene) // 20000)]
+    depths = np.concatenate([_depths(points, camera) for camera in cameras])
+    return float(_BLUR_PIXELS * (np.quantile(depths, _NEAR) if len(depths) else 1.0) / focal)
+
+
+def _depths(points: npt.NDArray[Any], camera: Camera) -> npt.NDArray[Any]:
+    """Of those points (N, 3) that lie in the picture."""
+    x, y, z = (points @ camera.w2c[:3, :3].T + camera.w2c[:3, 3]).T
     inside = (
         (z > camera.near) & (np.abs(x) * camera.fx < z * camera.width) & (np.abs(y) * camera.fy < z * camera.height)
     )
-    return float(np.median(z[inside])) if inside.any() else 1.0
+    return np.asarray(z[inside])
 
 
 def _from_sensitivity(scene: Scene, h: Sensitivity, blur: float) -> tuple[F64, F64, npt.NDArray[np.bool_]]:

@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from gscompress.camera import Camera
 from gscompress.codecs.glance import WORST, look_at_original
-from gscompress.codecs.importance import FEWEST, by_looks, predicted
+from gscompress.codecs.importance import FEWEST, reach
 from gscompress.context import Context
 from gscompress.quant.sensitivity import COLUMNS, Sensitivity, from_squares, signs
 from gscompress.scene import Scene
 from gscompress.transforms.prune import over_views
 
 BITS = 60.0  # what a Gaussian costs, roughly, at every quality
-FLOOR_OCTAVES = 2.0
+HIDDEN = 0.2  # of the Gaussians are taken to be worth no less than the next one: another view may show them
 FIRST = 0.1  # of the threshold for the first round: approached from far below, since many small errors add up
 F16 = npt.NDArray[np.float16]
 F32 = npt.NDArray[np.float32]
@@ -43,9 +43,9 @@ def prune(scene: Scene, ctx: Context, squared_step: float) -> tuple[Scene, Sensi
     worth = BITS * 2 * np.log(2) * squared_step / 12
     before = len(scene)
     original = look_at_original(scene, ctx)
-    scene = _above(scene, with_floor(original.removal, by_looks(scene).shape), FIRST * worth)
+    scene = _above(scene, with_floor(original.removal, reach(scene)), FIRST * worth)
     error, felt = _last_round(scene, ctx, original.pictures)
-    keep = with_floor(error, by_looks(scene).shape) > worth
+    keep = with_floor(error, reach(scene)) > worth
     if keep.any():
         scene, felt = replace(scene, splats=scene.splats.take(keep)), felt.take(keep)
     ctx.log.info(f"pruned {before - len(scene):,} of {before:,} Gaussians that the picture does not miss")
@@ -64,8 +64,8 @@ def _last_round(scene: Scene, ctx: Context, wanted: Sequence[F16]) -> tuple[F64,
 
     def look(k: int, camera: Camera) -> tuple[F32, F32]:
         view = renderer.view(scene, camera)
-        judged: tuple[F32, F32] = renderer.judge(view, signs(wanted[k].shape, ctx.seed, k), wanted[k])
-        return judged
+        error, squares = renderer.judge(view, signs(wanted[k].shape, ctx.seed, k), wanted[k])
+        return error, squares * np.float32(camera.weight)
 
     def errors() -> Iterator[F32]:
         for error, squares in ctx.each_view("Measuring what each parameter does", look):
@@ -76,12 +76,14 @@ def _last_round(scene: Scene, ctx: Context, wanted: Sequence[F16]) -> tuple[F64,
     return error, from_squares(columns, ctx)
 
 
-def with_floor(error: F64, looks: F64) -> F64:
-    """Raise errors that lie far below what a Gaussian's looks suggest: other views than the measured ones may show it.
+def with_floor(error: F64, reach: F64) -> F64:
+    """Raise errors that are small for what a Gaussian could do to a picture: other views than the measured ones may
+    show it.
 
-    looks: (N,) octaves of ``importance.by_looks``. Errors that are zero or negative count as not seen.
+    reach: (N,) octaves of ``importance.reach``. Errors that are zero or negative count as not seen.
     """
     seen = error > 0
     if np.count_nonzero(seen) < FEWEST:
         return error
-    return np.maximum(error, 2.0 ** (predicted(np.log2(np.where(seen, error, 1)), looks, seen) - FLOOR_OCTAVES))
+    least = np.quantile(np.log2(error[seen]) - 2 * reach[seen], HIDDEN)
+    return np.asarray(np.maximum(error, 2.0 ** (2 * reach + least)), np.float64)

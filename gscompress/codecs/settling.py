@@ -42,7 +42,8 @@ def settled(plan: Plan, original: Scene, ctx: Context, step: float, rounds: int)
     known = known_levels(shared.box, splats.means)
     shown = replace(original, splats=replace(shapes(splats, classes, shared, known), extras=splats.extras))
     wanted = look_at_original(original, ctx).pictures
-    order = np.random.default_rng(ctx.seed).permutation(len(ctx.cameras))
+    usual = np.flatnonzero([camera.weight == 1 for camera in ctx.cameras])
+    order = np.random.default_rng(ctx.seed).permutation(usual)
     pixels = 3 * sum(c.width * c.height for c in ctx.cameras)
     domain = _Domain(classes, shared)
 

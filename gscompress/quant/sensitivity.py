@@ -26,12 +26,12 @@ COLUMNS = 15
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """h per parameter, squared picture error (sum over pixels and channels, all cameras) per squared unit.
+    """h per parameter, squared picture error (sum over pixels and channels, all cameras by weight) per squared unit.
 
     means (N, 3): along the Gaussian's own axes. log_scales (N, 3). turns (N, 3): radians about its own axes.
     logit_opacities (N,). dc (N, 3). sh (N,): mean over the higher coefficients. contribution (N,): sum of blending
     weights.
-    pixels: number of pixels and channels over which the sums ran.
+    pixels: number of pixels and channels over which the sums ran, by weight.
     """
 
     means: F64
@@ -41,7 +41,7 @@ class Sensitivity:
     dc: F64
     sh: F64
     contribution: F64
-    pixels: int
+    pixels: float
 
     def take(self, rows: npt.NDArray[Any]) -> Sensitivity:
         """Of some Gaussians, by index or mask."""
@@ -71,7 +71,7 @@ def measure(scene: Scene, ctx: Context, probes: int = 1) -> Sensitivity:
     def look(k: int, camera: Camera) -> F64:
         view = renderer.view(scene, camera)
         each = [renderer.squares(view, signs(view.image.rgb.shape, ctx.seed, k, probe)) for probe in range(probes)]
-        return np.asarray(np.sum(each, axis=0, dtype=np.float64) / probes)
+        return np.asarray(np.sum(each, axis=0, dtype=np.float64) * (camera.weight / probes))
 
     columns = np.zeros((len(scene), COLUMNS))
     for more in ctx.each_view("Measuring sensitivities", look):
@@ -80,7 +80,7 @@ def measure(scene: Scene, ctx: Context, probes: int = 1) -> Sensitivity:
 
 
 def from_squares(columns: F64, ctx: Context) -> Sensitivity:
-    """(N, COLUMNS) a renderer's ``squares``, added up over the views of ``ctx``, by name."""
+    """(N, COLUMNS) a renderer's ``squares``, added up over the views of ``ctx`` by weight, by name."""
     means, log_scales, turns, dc = np.split(columns[:, :12], 4, axis=1)
-    pixels = 3 * sum(camera.width * camera.height for camera in ctx.cameras)
+    pixels = 3 * sum(camera.weight * camera.width * camera.height for camera in ctx.cameras)
     return Sensitivity(means, log_scales, turns, columns[:, 12], dc, columns[:, 13], columns[:, 14], pixels)

@@ -62,7 +62,7 @@ def removal_error(scene: Scene, ctx: Context, wanted: Sequence[Array] | None = N
     """(N,) squared picture error per pixel and channel that removing a Gaussian alone adds, in the mean of all cameras.
 
     wanted: a picture (H, W, 3) per camera to measure the error against, None for those of ``scene`` as it is.
-    worst: how much of the largest error in a single view counts on top of the mean.
+    worst: how much of the largest error in a single view counts on top of the mean. Both go by the cameras' weights.
     """
     renderer: Any = ctx.need_renderer("measuring what each Gaussian adds")
 
@@ -74,11 +74,11 @@ def removal_error(scene: Scene, ctx: Context, wanted: Sequence[Array] | None = N
 
 def over_views(errors: Iterable[Array], count: int, ctx: Context, worst: float) -> F64:
     """(count,) ``removal_error`` from that of each camera of ``ctx``."""
-    total, largest, pixels = np.zeros(count), np.full(count, -np.inf), 0
+    total, largest, pixels = np.zeros(count), np.full(count, -np.inf), 0.0
     for error, camera in zip(errors, ctx.cameras, strict=True):
-        total += error
-        np.maximum(largest, error / (camera.width * camera.height * 3), out=largest)
-        pixels += camera.width * camera.height * 3
+        total += camera.weight * error
+        np.maximum(largest, error * (camera.weight / (camera.width * camera.height * 3)), out=largest)
+        pixels += camera.weight * camera.width * camera.height * 3
     return total / max(pixels, 1) + (worst * largest if worst and pixels else 0.0)
 
 

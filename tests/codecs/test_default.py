@@ -12,7 +12,7 @@ import pytest
 from gscompress import formats
 from gscompress.codecs import default
 from gscompress.codecs.default import DefaultCodec
-from gscompress.codecs.importance import assess, by_looks
+from gscompress.codecs.importance import assess, reach
 from gscompress.codecs.pruning import prune, with_floor
 from gscompress.container.chunk import Chunk, pack_streams
 from gscompress.context import Context
@@ -115,9 +115,26 @@ def test_pruning_takes_what_the_picture_does_not_miss(scene: Scene, ctx: Context
 def test_the_floor_only_raises(scene: Scene, ctx: Context) -> None:
     errors = removal_error(scene, ctx)
     errors[:20] = 0
-    raised = with_floor(errors, by_looks(scene).shape)
+    raised = with_floor(errors, reach(scene))
     assert (raised >= errors).all()
     assert (raised[:20] > 0).all()
+
+
+def test_views_count_by_weight(scene: Scene, ctx: Context) -> None:
+    a, b = ctx.cameras[:2]
+    alone, ignored, both = (
+        replace(ctx, cameras=cameras) for cameras in ([a], [a, replace(b, weight=1e-9)], [a, replace(b, weight=0.5)])
+    )
+    for value in (lambda some: removal_error(scene, some), lambda some: _mean_square(scene, some)):
+        first, second = value(alone), value(replace(ctx, cameras=[b]))
+        assert np.allclose(value(ignored), first, rtol=1e-6, atol=1e-12)
+        assert np.allclose(value(both), (first + 0.5 * second) / 1.5, rtol=1e-5, atol=1e-12)
+        assert not np.allclose(first, second)
+
+
+def _mean_square(scene: Scene, ctx: Context) -> np.ndarray:
+    h = measure(scene, ctx)
+    return h.contribution / h.pixels
 
 
 def test_sensitivity_predicts_the_error_of_noise(scene: Scene, ctx: Context) -> None:
