@@ -47,7 +47,7 @@ _HIDDEN = 0.3  # error of coding at quality 50, before tuning, relative to that 
 _VIEWS = 128  # most views that errors and sensitivities are measured on, evenly drawn
 _KNEE = 0.8  # below this share of its maximum, error times rank falls quickly: those Gaussians carry the scene
 _RATES = Rates(means=0.04, log_scales=1.2e-2, quats=4e-3, logit_opacities=4e-2, dc=8e-3, sh=4e-4)
-_RATE = 0.1  # steps that a value moves in an early update with the codec in the loop
+_RATE = 0.03  # steps that a value moves in an early update with the codec in the loop
 _BIT = 2 * np.log(2) / 12  # squared error that a bit is worth, in squared steps: a bit less quadruples step^2 / 12
 
 

@@ -27,7 +27,7 @@ _VIEWS = 128  # to tune against, as far as there is time
 _WIDEST = 400  # pixels across
 _OFTEN = 10  # updates that a further view must be worth: drawing the original is not free
 _OFFSET = 3  # of generated views: other ones than those to encode or to judge by
-_RATE = 0.03  # steps that a value moves in an early update
+_RATE = 0.015  # steps that a value moves in an early update
 _FAINT = 3.0  # loss per step of what moves less, in units of what one step of a single value adds to it
 
 
