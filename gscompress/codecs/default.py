@@ -37,7 +37,7 @@ from gscompress.transforms.clean import Clean
 
 PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
 _CLOSE = 1.5  # qualities this far apart share pruning and sensitivities in a search
-FEWEST = 2500  # Gaussians for a second layer, thrice as many for each further one: fewer, and a layer costs over 5 %
+FEWEST = 2000  # Gaussians for a second layer, 4 times as many for each further one: fewer, and a layer costs over 5 %
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class DefaultCodec(Codec):
         step = self.step / np.sqrt(max(len(scene), 1) * PARAMETERS)
         kept, importance = self._reduced(scene, ctx, step)
         layers = self.layers
-        while layers > 1 and len(kept) < FEWEST * 3 ** (layers - 2):
+        while layers > 1 and len(kept) < FEWEST * 4 ** (layers - 2):
             layers -= 1
         plan = Plan.make(kept.splats, importance, step, diffusion=self.diffusion, part=self.part, layers=layers)
         if tune and len(kept):
