@@ -48,9 +48,10 @@ ENCODER = 48, 28, 400
 """Views for an encoder of a small scene and of a large one, and their width in pixels. Large scenes fill a view with
 many Gaussians, so that fewer tell as much: on plush 24 are as good as 48, on splatfacto-22k 32 cost 0.3 dB and 1.5 dB
 in the worst view."""
-UNUSUAL = 8, 4, 0.25
-"""Unusual views for an encoder of a small scene and of a large one, and the weight of each: they keep Gaussians from
-ruin that no usual view shows, such as the rim of a plate from below."""
+UNUSUAL = 8, 4
+"""Unusual views for an encoder of a small scene and of a large one: they keep Gaussians from ruin that no usual view
+shows, such as the rim of a plate from below."""
+UNUSUAL_WEIGHT = 0.25
 USABLE = 0.3
 """Of the best candidate's fit that an unusual view must have."""
 LARGE = 50_000
@@ -116,7 +117,7 @@ def generate(
     poses = _choose(sets, inside_share, count)
     poses += _furthest(sets[-1 if inside_share > 0.5 else 0], poses, unusual)
     cameras = _cameras(scene, subject, poses, (width, height), f"{style}-{seed}-{offset}")
-    return cameras[:count] + [replace(camera, weight=UNUSUAL[2]) for camera in cameras[count:]]
+    return cameras[:count] + [replace(camera, weight=UNUSUAL_WEIGHT) for camera in cameras[count:]]
 
 
 def for_encoding(scene: Scene) -> list[Camera]:

@@ -120,7 +120,7 @@ def main() -> None:
         "a class for colour besides that for shape": (plain, (default, "assess", shared_class)),
         "finer classes where outliers need them": (plain, (plan, "_OUTLIERS", 1.0)),
         "48 small views (against 24 large ones)": (plain, (default, "glance", large_views)),
-        "a floor under what views say": (plain, (importance, "_FLOOR", 99.0)),
+        "a floor under what views say": (plain, (importance, "_HIDDEN", 0.0)),
         "pruning by removal error": (lambda q: DefaultCodec(quality=q, prune=0.0), None),
         "settling of colours (against error diffusion)": (lambda q: DefaultCodec(quality=q, settle=0), None),
         "error diffusion of SH, without settling": (lambda q: DefaultCodec(quality=q, settle=0, diffusion=0.0), None),

@@ -133,7 +133,7 @@ def test_the_first_views_do_not_depend_on_how_many_follow() -> None:
 def test_unusual_views_follow_the_others_from_elsewhere_and_weigh_less() -> None:
     scene = ball()
     usual, more = generate(scene, 8), generate(scene, 8, unusual=3)
-    assert [c.weight for c in more] == [1] * 8 + [viewpoints.UNUSUAL[2]] * 3
+    assert [c.weight for c in more] == [1] * 8 + [viewpoints.UNUSUAL_WEIGHT] * 3
     assert all(np.array_equal(a.w2c, b.w2c) for a, b in zip(usual, more))
     # Nearest neighbours are further away than those of views that were chosen for what they show.
     next_ones = generate(scene, 11)

@@ -20,8 +20,7 @@ F64 = npt.NDArray[np.float64]
 _TINY = 1e-18
 _BLUR_PIXELS = 0.5477  # sqrt(0.3), the renderer's dilation
 _APART = 3.0  # octaves beyond which one parameter's sensitivity no longer moves the class of all ten
-_FLOOR = 2.0  # octaves under what its looks say that a Gaussian is worth at least: views are few
-FEWEST = 16  # Gaussians that it takes to tell what looks are worth
+_HIDDEN = 0.05  # of the Gaussians are taken to be worth no less than the next one of their size and opacity
 _NEAR = 0.1  # of what cameras see lies nearer than the depth at which widths below a pixel stop to matter
 _WIDTH = 480  # pixels that a picture is taken to have across at least; small ones only save time
 
@@ -43,12 +42,12 @@ def assess(scene: Scene, ctx: Context, felt: Sensitivity | None = None) -> Impor
 
     felt: what was measured already, of the same Gaussians in the views of ``ctx``.
     """
-    looks = by_looks(scene)
     if ctx.renderer is None or not ctx.cameras or not len(scene):
-        return looks
+        return by_looks(scene)
     blur = _blur(scene, ctx.cameras)
     shape, colour, seen = _from_sensitivity(scene, felt or measure(scene, ctx), blur)
-    return Importance(_with_floor(shape, looks.shape, seen), _with_floor(colour, looks.colour, seen), blur)
+    could = reach(scene)
+    return Importance(at_least(shape, could, seen, _HIDDEN), at_least(colour, could, seen, _HIDDEN), blur)
 
 
 def by_looks(scene: Scene) -> Importance:
@@ -116,17 +115,14 @@ def _from_sensitivity(scene: Scene, h: Sensitivity, blur: float) -> tuple[F64, F
     return log_shape, 0.5 * np.log2(np.maximum(colour / h.pixels, _TINY)), seen
 
 
-def _with_floor(measured: F64, looks: F64, seen: npt.NDArray[np.bool_]) -> F64:
-    """What a few cameras say of a Gaussian, but not far below its looks: others may come closer or see behind."""
-    if np.count_nonzero(seen) < FEWEST:
-        shift = np.median(measured[seen] - looks[seen]) if seen.any() else 0.0
-        return np.where(seen, measured, looks + shift - _FLOOR)
-    floor = predicted(measured, looks, seen) - _FLOOR
+def at_least(measured: F64, reach: F64, seen: npt.NDArray[np.bool_], share: float) -> F64:
+    """(N,) octaves, raised where they are low for what a Gaussian could do to a picture: other views than those that
+    were measured may come closer or see behind.
+
+    reach: as from ``reach``. share: of those ``seen`` that are taken to be no better hidden than the next one; those
+    not seen at all get the same floor.
+    """
+    if not seen.any():
+        return reach
+    floor = reach + np.quantile((measured - reach)[seen], share)
     return np.where(seen, np.maximum(measured, floor), floor)
-
-
-def predicted(measured: F64, looks: F64, seen: npt.NDArray[np.bool_]) -> F64:
-    """(N,) octaves that looks predict, by a straight line through those that were seen."""
-    away = looks - looks[seen].mean()
-    slope = (away[seen] * measured[seen]).sum() / max(float((away[seen] ** 2).sum()), 1e-12)
-    return np.asarray(slope * away + measured[seen].mean(), np.float64)

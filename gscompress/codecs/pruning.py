@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from gscompress.camera import Camera
 from gscompress.codecs.glance import WORST, look_at_original
-from gscompress.codecs.importance import FEWEST, reach
+from gscompress.codecs.importance import at_least, reach
 from gscompress.context import Context
 from gscompress.quant.sensitivity import COLUMNS, Sensitivity, from_squares, signs
 from gscompress.scene import Scene
 from gscompress.transforms.prune import over_views
 
 BITS = 60.0  # what a Gaussian costs, roughly, at every quality
-HIDDEN = 0.2  # of the Gaussians are taken to be worth no less than the next one: another view may show them
+HIDDEN = 0.2  # of the Gaussians are taken to be worth no less than the next one of their size and opacity
 FIRST = 0.1  # of the threshold for the first round: approached from far below, since many small errors add up
 F16 = npt.NDArray[np.float16]
 F32 = npt.NDArray[np.float32]
@@ -83,7 +83,7 @@ def with_floor(error: F64, reach: F64) -> F64:
     reach: (N,) octaves of ``importance.reach``. Errors that are zero or negative count as not seen.
     """
     seen = error > 0
-    if np.count_nonzero(seen) < FEWEST:
+    if not seen.any():
         return error
-    least = np.quantile(np.log2(error[seen]) - 2 * reach[seen], HIDDEN)
-    return np.asarray(np.maximum(error, 2.0 ** (2 * reach + least)), np.float64)
+    octaves = at_least(0.5 * np.log2(np.where(seen, error, 1)), reach, seen, HIDDEN)
+    return np.asarray(np.maximum(error, 4.0**octaves), np.float64)

@@ -14,7 +14,7 @@ from gscompress.codecs import default
 from gscompress.codecs.colour import Basis
 from gscompress.codecs.default import DefaultCodec
 from gscompress.codecs.glance import NARROWEST, VIEWS, WIDEST, glance
-from gscompress.codecs.importance import predicted
+from gscompress.codecs.importance import at_least
 from gscompress.codecs.plan import _classes
 from gscompress.container.chunk import pack_streams
 from gscompress.context import Context
@@ -83,9 +83,16 @@ def test_few_need_steps_below_the_finest_class() -> None:
     assert classes.max() == 7
 
 
-def test_looks_predict_along_a_straight_line() -> None:
-    looks = np.linspace(-3, 3, 40)
-    assert np.allclose(predicted(2 * looks - 5, looks, looks > 0), 2 * looks - 5)
+def test_what_is_well_hidden_counts_as_the_next_one() -> None:
+    rng = np.random.default_rng(0)
+    reach, hidden = rng.normal(size=100), np.arange(100)[::-1].astype(float)
+    seen = np.arange(100) >= 10
+    raised = at_least(reach - hidden, reach, seen, 0.2)
+    # Of the 90 seen ones the best hidden 18 rise, and those not seen at all join them.
+    assert np.allclose((raised - reach)[28:], -hidden[28:])
+    assert np.allclose((raised - reach)[:28], -71.2, atol=1)
+    assert np.ptp((raised - reach)[:28]) < 1e-9
+    assert np.array_equal(at_least(reach - hidden, reach, np.zeros(100, bool), 0.2), reach)
 
 
 def test_values_on_a_grid_in_rgb_keep_their_basis() -> None:
