@@ -36,7 +36,8 @@ from gscompress.scene import Scene, Splats
 from gscompress.transforms.clean import Clean
 
 PARAMETERS = 90.0  # effective parameters per Gaussian that share the picture's error, at quality 50 on trained scenes
-_CLOSE = 1.5  # qualities this far apart share pruning and sensitivities in a search
+# Qualities this far apart share pruning and sensitivities in a search; tuned ones more, since every try takes a minute.
+_CLOSE, _CLOSE_TUNED = 1.5, 8.0
 FEWEST = 2000  # Gaussians for a second layer, 4 times as many for each further one: fewer, and a layer costs over 5 %
 
 
@@ -103,7 +104,7 @@ class DefaultCodec(Codec):
         key = (NEARBY, "reduced", self.prune)
         if key in ctx.memo:
             of, quality, kept, importance = ctx.memo[key]
-            if of is scene and abs(quality - self.quality) <= _CLOSE:
+            if of is scene and abs(quality - self.quality) <= (_CLOSE_TUNED if self.tune else _CLOSE):
                 return kept, importance
         some = glance(ctx)
         kept, felt = prune(scene, some, self.prune * step**2)
