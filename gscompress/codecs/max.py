@@ -43,7 +43,7 @@ _ROUNDS = 3  # of pruning and recovery
 _SHARES = (0.45, 0.55)  # of the tuning time: after rounds of pruning, with the codec in the loop
 _FAINTEST = 1e-5  # squared error against photos that no scene is taken to fall below: 50 dB
 _STRANGE = 0.03  # squared error from which photos look like those of something else: 15 dB
-_HIDDEN = 0.36  # error of coding at quality 50, before tuning, relative to that of the scene against its photos
+_HIDDEN = 0.3  # error of coding at quality 50, before tuning, relative to that of the scene against its photos
 _VIEWS = 128  # most views that errors and sensitivities are measured on, evenly drawn
 _KNEE = 0.8  # below this share of its maximum, error times rank falls quickly: those Gaussians carry the scene
 _RATES = Rates(means=0.04, log_scales=1.2e-2, quats=4e-3, logit_opacities=4e-2, dc=8e-3, sh=4e-4)
@@ -53,7 +53,7 @@ _BIT = 2 * np.log(2) / 12  # squared error that a bit is worth, in squared steps
 
 @dataclass(frozen=True)
 class MaxCodec(Codec):
-    """quality: 0 to 100; at 50 coding may add 0.36 of the error that the scene has against its photos, before tuning.
+    """quality: 0 to 100; at 50 coding may add 0.3 of the error that the scene has against its photos, before tuning.
 
     tune: seconds on two typical cores (counted in steps, so that results repeat).
     prune: what a Gaussian costs, in units of 60 bits; 0 keeps all. Above 1, since recovery makes up for most of it.
@@ -64,7 +64,7 @@ class MaxCodec(Codec):
     quality: float = 50.0
     tune: float = 180.0
     prune: float = 2.0
-    rate: float = 0.5
+    rate: float = 1.0
     layers: int = 1
     part: int = 131_072
 
