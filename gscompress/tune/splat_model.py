@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,10 +25,6 @@ class Rates:
     logit_opacities: float = 2e-2
     dc: float = 4e-3
     sh: float = 2e-4
-
-    def times(self, factor: float) -> Rates:
-        """All of them alike."""
-        return Rates(**{name: rate * factor for name, rate in asdict(self).items()})
 
 
 COLOUR_ONLY = Rates(means=0.0, log_scales=0.0, quats=0.0, logit_opacities=0.0)
