@@ -17,7 +17,7 @@ import gscompress.renderers
 
 FOLDERS = [Path(m.__path__[0]) for m in (gscompress, gscompress.datasets, gscompress.kernels, gscompress.renderers)]
 NOUNS = {"errors", "events", "frame", "sh", "camera", "scene", "registry", "config", "atomic", "context", "ledger"}
-NOUNS |= {"field", "field_statistics", "hash_levels"}
+NOUNS |= {"blas", "field", "field_statistics", "hash_levels"}
 CORE = NOUNS | {"recipe"}
 # Unit (folder or top-level module) → what it may import of gscompress besides itself.
 ALLOWED: dict[str, set[str]] = {

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gscompress.blas import one_thread
 from gscompress.codecs.base import Codec
 from gscompress.codecs.glance import glance
 from gscompress.codecs.importance import Importance, assess
@@ -85,7 +86,10 @@ class DefaultCodec(Codec):
 
     def plan(self, scene: Scene, ctx: Context) -> Plan:
         """Everything that is decided before coding; extra columns of the scene move along with its rows."""
-        ctx = ctx if self.renders else Context(seed=ctx.seed, log=ctx.log)
+        with one_thread():
+            return self._plan(scene, ctx if self.renders else Context(seed=ctx.seed, log=ctx.log))
+
+    def _plan(self, scene: Scene, ctx: Context) -> Plan:
         tune = self.tune if ctx.renderer is not None and ctx.cameras else 0.0
         step = self.step / np.sqrt(max(len(scene), 1) * PARAMETERS)
         kept, importance = self._reduced(scene, ctx, step)

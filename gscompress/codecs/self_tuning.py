@@ -23,11 +23,11 @@ from gscompress.tune.refine import steps_in
 from gscompress.tune.targets import targets
 from gscompress.viewpoints import generate
 
-_VIEWS = 128  # to tune against, as far as there is time
+_VIEWS = 400  # to tune against, as far as there is time
 _WIDEST = 400  # pixels across
 _OFTEN = 10  # updates that a further view must be worth: drawing the original is not free
 _OFFSET = 3  # of generated views: other ones than those to encode or to judge by
-_RATE = 0.015  # steps that a value moves in an early update
+_DRIFT, _FASTEST = 0.6, 0.03  # steps: what noise may move a value in all updates, and the most in one
 _FAINT = 3.0  # loss per step of what moves less, in units of what one step of a single value adds to it
 
 
@@ -41,7 +41,8 @@ def tuned(plan: Plan, original: Scene, kept: Scene, ctx: Context, step: float, s
     some = replace(some, cameras=[*some.cameras, *_more(original, some.cameras, count // _OFTEN)])
     goals = targets(original, some)
     size = float(np.mean([goal.rgb.size for goal in goals]))
-    model = CodedModel(plan, kept, _RATE, 2 * np.log(2) / 12 * step**2 * size, _FAINT * step**2 * size)
+    rate = min(_DRIFT / np.sqrt(max(count, 1)), _FASTEST)
+    model = CodedModel(plan, kept, rate, 2 * np.log(2) / 12 * step**2 * size, _FAINT * step**2 * size)
     fit(model, goals, some, count, loss=squared, title="Tuning what the file decodes to")
     return replace(model.plan(), diffusion=0.0)
 

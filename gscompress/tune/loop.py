@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from gscompress.blas import one_thread
 from gscompress.context import Context
 from gscompress.scene import Scene
 from gscompress.tune.losses import F32, Loss, as_floats, photo
@@ -51,7 +52,7 @@ def fit(
     losses: list[float] = []
     errors: deque[float] = deque(maxlen=_SHOWN)
     queue: list[int] = []
-    with ctx.log.phase(title, steps) as tick:
+    with ctx.log.phase(title, steps) as tick, one_thread():
         for done in range(steps if targets else 0):
             queue = queue or list(rng.permutation(len(targets)))
             target = targets[int(queue.pop())]

@@ -17,7 +17,7 @@ from gscompress.tune.targets import rendered
 
 __all__ = ["COLOUR_ONLY", "Rates", "refine", "steps_in"]
 # Seconds of one update on two typical cores: fixed, per Gaussian, per pixel (measured, see docs/tuning.md).
-_COST = (0.02, 4.5e-7, 2.0e-7)
+_COST = (0.003, 1.1e-6, 9e-8)
 
 
 def steps_in(seconds: float, scene: Scene, ctx: Context) -> int:

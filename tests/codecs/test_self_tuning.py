@@ -84,6 +84,6 @@ def test_views_are_added_as_far_as_there_is_time() -> None:
     assert len(more) == 5
     assert {(c.width, c.height) for c in more} == {(64, 48)}
     assert not {c.w2c.tobytes() for c in more} & {c.w2c.tobytes() for c in few}
-    assert not self_tuning._more(SCENE, few * 50, 5)
+    assert not self_tuning._more(SCENE, few * 150, 5)
     empty = Scene(SCENE.splats.take(np.zeros(0, np.int64)))
     assert not self_tuning._more(replace(empty), few, 5)
