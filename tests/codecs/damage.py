@@ -1,4 +1,4 @@
-"""Forged streams behind valid checksums: bits flipped, some cut off. In a test: ``from damage import refusals``."""
+"""Damaged files, and forged streams behind valid checksums. In a test: ``from damage import refusals``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gscompress.container.chunk import Chunk
-from gscompress.errors import UnreadableError
+from gscompress.errors import GscompressError, UnreadableError
 
 
 def refusals(decode: Callable[[list[Chunk]], Any], chunk: Chunk, seed: int) -> int:
@@ -27,3 +27,20 @@ def refusals(decode: Callable[[list[Chunk]], Any], chunk: Chunk, seed: int) -> i
             except (UnreadableError, ArithmeticError, LookupError, ValueError):
                 refused += 1
     return refused
+
+
+def flips_refused(read: Callable[[bytes], Any], data: bytes, copies: int) -> float:
+    """The share of ``copies`` of a file, one bit of each flipped, that ``read`` refuses with an error of ours.
+
+    Any other error is raised.
+    """
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(copies):
+        bad = bytearray(data)
+        bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+        try:
+            read(bytes(bad))
+        except GscompressError:
+            refused += 1
+    return refused / copies

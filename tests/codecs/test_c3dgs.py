@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damage import refusals
-from specimens import FRUIT, blob, odd_scenes
+from judged import quality
+from specimens import blob, odd_scenes
 
-from gscompress import formats
 from gscompress.codecs import shared_codes
 from gscompress.codecs.c3dgs import C3dgsCodec
 from gscompress.codecs.ellipsoids import from_covariances, unit_covariances
@@ -19,33 +19,13 @@ from gscompress.codecs.shared_codes import SharedCodes
 from gscompress.container.chunk import pack_streams
 from gscompress.context import Context
 from gscompress.frame import quat_to_matrix
-from gscompress.metrics import psnr
 from gscompress.renderers.base import Gradients
 from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
 from gscompress.tune.losses import squared
 from gscompress.tune.splat_model import Rates
-from gscompress.viewpoints import generate
 
 UNTUNED = C3dgsCodec(prune=0.0, recover=0, updates=0)
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    return formats.read(FRUIT)
-
-
-@pytest.fixture(scope="module")
-def ctx(scene: Scene) -> Context:
-    cameras, renderer = generate(scene, 4, width=80), CpuRenderer()
-    photos = [np.clip(renderer.render(scene, c).rgb * 255, 0, 255).astype(np.uint8) for c in cameras]
-    return Context(renderer=renderer, cameras=cameras, photos=photos)
-
-
-def quality(reference: Scene, decoded: Scene, ctx: Context) -> float:
-    renderer = CpuRenderer()
-    pairs = [(renderer.render(reference, c).rgb, renderer.render(decoded, c).rgb) for c in ctx.cameras]
-    return float(np.mean([min(psnr(a, b), 99.0) for a, b in pairs]))
 
 
 def model_of(scene: Scene, rates: Rates) -> SharedCodes:

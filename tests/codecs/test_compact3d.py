@@ -8,42 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damage import refusals
-from specimens import FRUIT, blob, odd_scenes
+from judged import quality
+from specimens import blob, odd_scenes
 
-from gscompress import formats
 from gscompress.codecs.code_tables import opacity_levels
 from gscompress.codecs.compact3d import Compact3dCodec
 from gscompress.codecs.ellipsoids import in_one_form
 from gscompress.codecs.straight_through import Clustered, columns_of
 from gscompress.container.chunk import Chunk, pack_streams
 from gscompress.context import Context
-from gscompress.metrics import psnr
 from gscompress.renderers.base import Gradients
-from gscompress.renderers.cpu import CpuRenderer
 from gscompress.scene import Scene
 from gscompress.tune.splat_model import Rates
-from gscompress.viewpoints import generate
 
 UNTUNED = Compact3dCodec(updates=0)
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    return formats.read(FRUIT)
-
-
-@pytest.fixture(scope="module")
-def ctx(scene: Scene) -> Context:
-    cameras, renderer = generate(scene, 4, width=80), CpuRenderer()
-    photos = [np.clip(renderer.render(scene, c).rgb * 255, 0, 255).astype(np.uint8) for c in cameras]
-    return Context(renderer=renderer, cameras=cameras, photos=photos)
-
-
-def quality(reference: Scene, decoded: Scene, ctx: Context) -> float:
-    renderer = CpuRenderer()
-    return float(
-        np.mean([psnr(renderer.render(reference, c).rgb, renderer.render(decoded, c).rgb) for c in ctx.cameras])
-    )
 
 
 def size(chunks: list[Chunk]) -> int:
@@ -79,10 +57,15 @@ def test_odd_scenes_come_back(name: str) -> None:
 
 
 def test_fewer_gaussians_and_a_better_picture_than_clustering_alone(scene: Scene, ctx: Context) -> None:
-    plain, trained = replace(UNTUNED), Compact3dCodec(updates=100, opacity=0.5, every=20)
-    decoded = [codec.decode_whole(list(codec.encode(scene, ctx))) for codec in (plain, trained)]
-    assert len(decoded[1]) < len(decoded[0]) == len(scene)
-    assert quality(scene, decoded[1], ctx) > quality(scene, decoded[0], ctx) + 1
+    """On average of three draws: so few Gaussians and updates leave single ones to chance."""
+    found = []
+    for codec in (UNTUNED, Compact3dCodec(updates=100, opacity=0.1, every=20)):
+        drawn = [replace(ctx, seed=seed) for seed in range(3)]
+        decoded = [codec.decode_whole(list(codec.encode(scene, each))) for each in drawn]
+        found.append((np.mean([len(each) for each in decoded]), np.mean([quality(scene, d, ctx) for d in decoded])))
+    (plain, seen), (fewer, trained) = found
+    assert fewer < plain == len(scene)
+    assert trained > seen + 1
 
 
 def test_the_price_of_opacity_decides_how_many_fade(scene: Scene, ctx: Context) -> None:

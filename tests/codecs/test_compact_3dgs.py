@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from specimens import FRUIT, blob, odd_scenes
+from specimens import blob, odd_scenes
 
-from gscompress import api, formats
+from gscompress import api
 from gscompress.codecs.compact_3dgs import COMPACT_3DGS, Compact3dgsCodec
 from gscompress.codecs.compact_mask import MaskModel, by_multiplier
 from gscompress.codecs.compact_model import CompactModel
@@ -42,18 +42,6 @@ from gscompress.viewpoints import generate
 QUICK = Compact3dgsCodec(
     masking=3, distil=20, joint=3, settle=3, levels=4, table=1.0, finest=64, hidden=8, stages=2, codes=16
 )
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    return formats.read(FRUIT)
-
-
-@pytest.fixture(scope="module")
-def ctx(scene: Scene) -> Context:
-    cameras, renderer = generate(scene, 4, width=80), CpuRenderer()
-    photos = [np.clip(renderer.render(scene, c).rgb * 255, 0, 255).round().astype(np.uint8) for c in cameras]
-    return Context(renderer=renderer, cameras=cameras, photos=photos)
 
 
 def few_views(scene: Scene) -> Context:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import refusals
+from damage import flips_refused, refusals
 from field_specimens import cameras, feature_voxel_field
 
 from gscompress.codecs import field_gscz
@@ -17,7 +16,7 @@ from gscompress.codecs.feature_voxels import FeatureVoxelsCodec
 from gscompress.codecs.field_codec import FieldContext
 from gscompress.codecs.field_codecs import codec_for
 from gscompress.container.reader import Reader
-from gscompress.errors import GscompressError, UnreadableError, UsageError
+from gscompress.errors import UnreadableError, UsageError
 from gscompress.events import EventLog
 from gscompress.field import Field
 
@@ -70,12 +69,7 @@ def test_judged_by_pictures_hidden_voxels_go_and_the_aim_is_met(shaded: bool, tm
 
 def test_damage_is_an_error_of_ours() -> None:
     data = packed(feature_voxel_field(dense=False))
-    rng = np.random.default_rng(0)
-    for _ in range(40):
-        bad = bytearray(data)
-        bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
-        with suppress(GscompressError):  # whatever else it raises fails the test
-            unpacked(bytes(bad))
+    assert flips_refused(unpacked, data, 40) > 0.9
     with pytest.raises(UnreadableError):
         unpacked(data[: len(data) // 2])
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from specimens import FRUIT, blob, odd_scenes
+from specimens import blob, odd_scenes
 
-from gscompress import api, formats
+from gscompress import api
 from gscompress.codecs.lightgaussian import LIGHTGAUSSIAN, LightGaussianCodec
 from gscompress.codecs.vectree import VecTree
 from gscompress.container.chunk import Chunk
@@ -25,18 +25,6 @@ from gscompress.scene import Scene
 from gscompress.viewpoints import generate
 
 QUICK = LightGaussianCodec(prune=0.3, recover=8, distill=4, settle=4, codes=16)
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    return formats.read(FRUIT)
-
-
-@pytest.fixture(scope="module")
-def ctx(scene: Scene) -> Context:
-    cameras, renderer = generate(scene, 4, width=80), CpuRenderer()
-    photos = [np.clip(renderer.render(scene, c).rgb * 255, 0, 255).round().astype(np.uint8) for c in cameras]
-    return Context(renderer=renderer, cameras=cameras, photos=photos)
 
 
 def decoded(codec: LightGaussianCodec, scene: Scene, ctx: Context) -> Scene:
