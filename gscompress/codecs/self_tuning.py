@@ -26,6 +26,7 @@ from gscompress.viewpoints import generate
 _VIEWS = 400  # to tune against, as far as there is time
 _WIDEST = 400  # pixels across
 _OFTEN = 10  # updates that a further view must be worth: drawing the original is not free
+_UNUSUAL = 4  # every so many of the added views is far from all others: debris is seen from near there
 _OFFSET = 3  # of generated views: other ones than those to encode or to judge by
 _DRIFT, _FASTEST = 0.6, 0.03  # steps: what noise may move a value in all updates, and the most in one
 _FAINT = 3.0  # loss per step of what moves less, in units of what one step of a single value adds to it
@@ -58,6 +59,7 @@ def _more(scene: Scene, cameras: Sequence[Camera], most: int) -> Sequence[Camera
     if wanted <= 0:
         return ()
     try:
-        return generate(scene, wanted, cameras[0].width, cameras[0].height, offset=_OFFSET)
+        odd = wanted // _UNUSUAL
+        return generate(scene, wanted - odd, cameras[0].width, cameras[0].height, offset=_OFFSET, unusual=odd)
     except UsageError:
         return ()
