@@ -42,6 +42,8 @@ UPSIDE_DOWN = 0.75
 """Detail seen from above over that from below; 1.25 to 3 in scenes that stand the right way up."""
 CLEARANCE = {"orbit": 0.4, "inside": 0.2}
 """Radii that must be free in front of the lens: photographers step back from an object, but rooms are narrow."""
+NEAR = 0.05
+"""Radii before which nothing is drawn: well within what must be free, and the same at every scale of a scene."""
 BLOCKED = 0.08
 """Share of the picture that may be nearer than that."""
 ENCODER = 48, 28, 400
@@ -159,7 +161,7 @@ def _cameras(scene: Scene, subject: Subject, poses: Iterable[F64], size: tuple[i
     turn = np.eye(4)
     turn[:3, :3] = scene.frame.matrix_to(RDF)
     focal = max(size) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
-    near = min(0.01, 0.05 * subject.radius)
+    near = NEAR * subject.radius
     centre = size[0] / 2, size[1] / 2
     return [Camera(*size, focal, focal, *centre, pose @ turn, f"{name}-{k:03d}", near) for k, pose in enumerate(poses)]
 

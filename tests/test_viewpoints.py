@@ -165,9 +165,9 @@ def test_a_left_handed_frame_is_not_shown_mirrored() -> None:
 
 @pytest.mark.parametrize("size", [1e-5, 1e5])
 def test_units_do_not_matter(size: float) -> None:
-    plain = positions(generate(ball(), 6))
-    scaled = positions(generate(ball(radius=size), 6))
-    np.testing.assert_allclose(scaled / size, plain, rtol=0.02, atol=0.02)
+    plain, scaled = generate(ball(), 6), generate(ball(radius=size), 6)
+    np.testing.assert_allclose(positions(scaled) / size, positions(plain), rtol=0.02, atol=0.02)
+    assert scaled[0].near / size == pytest.approx(plain[0].near, rel=0.02)
 
 
 def test_a_tilted_room_is_set_upright() -> None:
