@@ -34,6 +34,7 @@ from gscompress.viewpoints import for_judging
 NEEDLE, FAINT, BLUR = 0.2, 0.1, 3.0
 CROP = 160  # pixels of the picture's clippings
 F32 = npt.NDArray[np.float32]
+Shown = tuple[list[npt.NDArray[np.uint8]], list[F32]]
 
 
 def belonging(scene: Scene, members: npt.NDArray[np.bool_]) -> Scene:
@@ -64,32 +65,39 @@ def fine(picture: npt.NDArray[np.uint8]) -> F32:
     return np.asarray(picture, np.float32) - blurred
 
 
-def told(befores: list[Any], afters: list[Any], pixels: list[npt.NDArray[np.bool_]]) -> str:
+def shown(scene: Scene, cameras: list[Camera]) -> Shown:
+    """Pictures by all cameras, and the fine detail of each."""
+    pictures = [eight_bit(CpuRenderer().render(scene, camera).rgb) for camera in cameras]
+    return pictures, [fine(picture) for picture in pictures]
+
+
+def told(before: Shown, after: Shown, pixels: list[npt.NDArray[np.bool_]]) -> str:
     """PSNR of the pixels together, and how much of their detail is kept."""
-    a, b = (np.concatenate([p[m] for p, m in zip(ps, pixels, strict=True)]) for ps in (befores, afters))
+
+    def of(pictures: list[Any]) -> Any:
+        return np.concatenate([picture[mask] for picture, mask in zip(pictures, pixels, strict=True)])
+
+    a, b, x, y = of(before[0]), of(after[0]), of(before[1]).ravel(), of(after[1]).ravel()
     if not len(a):
         return "– | –"
-    x, y = (np.concatenate([fine(p)[m] for p, m in zip(ps, pixels, strict=True)]).ravel() for ps in (befores, afters))
     return f"{psnr(a, b):.2f} | {float(x @ y / max(x @ x, 1e-9)):.3f}"
 
 
 def rows(path: Path, qualities: list[str], picture: Path | None) -> Iterator[str]:
     scene = gscompress.read(path)
     cameras = for_judging(scene)
-    before = [eight_bit(CpuRenderer().render(scene, camera).rgb) for camera in cameras]
-    found = masks(scene, cameras)
-    found = {"all": [np.ones(p.shape[:2], bool) for p in before], **found}
+    before = shown(scene, cameras)
+    found = {"all": [np.ones(p.shape[:2], bool) for p in before[0]], **masks(scene, cameras)}
     share = {kind: float(np.mean([m.mean() for m in of])) for kind, of in found.items()}
     yield "| file | bytes | " + " | ".join(f"{kind} ({share[kind]:.1%}): dB | kept" for kind in found) + " |"
     yield "|---|--:|" + "--:|--:|" * len(found)
-    shown = [("original", path.stat().st_size, before)]
+    clips = [before[0]]
     for label, size, decoded in files(path, qualities):
-        turned = decoded.in_frame(scene.frame)
-        after = [eight_bit(CpuRenderer().render(turned, camera).rgb) for camera in cameras]
-        shown.append((label, size, after))
+        after = shown(decoded.in_frame(scene.frame), cameras)
+        clips.append(after[0])
         yield f"| {label} | {size:,} | " + " | ".join(told(before, after, found[kind]) for kind in found) + " |"
     if picture is not None:
-        clippings(shown, found["needles"]).save(picture)
+        clippings(clips, found["needles"]).save(picture)
 
 
 def files(path: Path, qualities: list[str]) -> Iterator[tuple[str, int, Scene]]:
@@ -97,7 +105,8 @@ def files(path: Path, qualities: list[str]) -> Iterator[tuple[str, int, Scene]]:
     with tempfile.TemporaryDirectory() as folder:
         spz, back = Path(folder, "a.spz"), Path(folder, "back.ply")
         command("convert", path, spz)
-        yield "SPZ", spz.stat().st_size, gscompress.read(spz)
+        command("convert", spz, back)
+        yield "SPZ", spz.stat().st_size, gscompress.read(back)
         for quality in qualities:
             file = Path(folder, f"{quality}.gscz")
             command("compress", path, file, "--quality", quality)
@@ -109,13 +118,13 @@ def command(*words: str | Path) -> None:
     subprocess.run(["gscompress", *map(str, words)], check=True, capture_output=True)
 
 
-def clippings(shown: list[tuple[str, int, list[Any]]], needles: list[npt.NDArray[np.bool_]]) -> Image.Image:
+def clippings(shown: list[list[Any]], needles: list[npt.NDArray[np.bool_]]) -> Image.Image:
     """Side by side, twice as large, where most of the view's needles are."""
     view = int(np.argmax([mask.sum() for mask in needles]))
     sums = np.pad(np.cumsum(np.cumsum(needles[view], 0), 1), ((1, 0), (1, 0)))
     inside = sums[CROP:, CROP:] - sums[:-CROP, CROP:] - sums[CROP:, :-CROP] + sums[:-CROP, :-CROP]
     top, left = np.unravel_index(int(np.argmax(inside)), inside.shape)
-    cut = [pictures[view][top : top + CROP, left : left + CROP] for _, _, pictures in shown]
+    cut = [pictures[view][top : top + CROP, left : left + CROP] for pictures in shown]
     joined = Image.fromarray(np.concatenate(cut, axis=1))
     return joined.resize((2 * joined.width, 2 * joined.height), Image.Resampling.NEAREST)
 

@@ -41,7 +41,7 @@ def tuned(plan: Plan, original: Scene, kept: Scene, ctx: Context, step: float, s
     count = steps_in(seconds, kept, some)
     some = replace(some, cameras=[*some.cameras, *_more(original, some.cameras, count // _OFTEN)])
     goals = targets(original, some)
-    size = 3 * float(np.mean([camera.width * camera.height for camera in some.cameras]))
+    size = float(np.mean([goal.rgb.size for goal in goals]))
     rate = min(_DRIFT / np.sqrt(max(count, 1)), _FASTEST)
     model = CodedModel(plan, kept, rate, 2 * np.log(2) / 12 * step**2 * size, _FAINT * step**2 * size)
     fit(model, goals, some, count, loss=squared, title="Tuning what the file decodes to")

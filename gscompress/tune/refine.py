@@ -16,7 +16,8 @@ from gscompress.tune.splat_model import COLOUR_ONLY, Rates, SplatModel
 from gscompress.tune.targets import rendered
 
 __all__ = ["COLOUR_ONLY", "Rates", "refine", "steps_in"]
-# Seconds of one update on two typical cores: fixed, per Gaussian, per pixel (measured, see docs/tuning.md).
+# Seconds of one update on two typical cores, its share of the command's other work included: fixed, per Gaussian, per
+# pixel (measured: docs/codecs/default.md, Tuning).
 _COST = (0.003, 1.1e-6, 9e-8)
 
 
